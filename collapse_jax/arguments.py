@@ -30,7 +30,9 @@ def arguments(
     sources, dim, dtype = mixture.sources, mixture.dim, mixture.dtype
     valid = mixture.validate()
     counts = checks.real("counts", counts, dtype)
-    checks.shape("counts", counts, (sources,), "one number of samples a source; cj.split(n, synthetic_fraction) makes two")
+    checks.shape(
+        "counts", counts, (sources,), "one number of samples a source; cj.split(n, synthetic_fraction) makes two"
+    )
     valid &= checks.at_least_zero("counts", counts)
     valid &= checks.above_zero("the sum of counts", counts.sum(), "At least one source needs samples")
     ridge = checks.real("ridge", ridge, dtype)

@@ -57,10 +57,9 @@ class Mixture:
         if noise.ndim == 0:
             noise = jnp.broadcast_to(noise, (sources,))
         checks.shape("noise", noise, (sources,), "one standard deviation a source, (K,)")
-        for name, value in dict(
-            spectra=spectra, label_moments=label_moments, noise=noise, shared_spectrum=bool(shared_spectrum)
-        ).items():
-            object.__setattr__(self, name, value)
+        values = (spectra, label_moments, noise, bool(shared_spectrum))
+        for field, value in zip(dataclasses.fields(self), values, strict=True):
+            object.__setattr__(self, field.name, value)
         self.validate()
 
     @property
@@ -84,7 +83,7 @@ class Mixture:
         return self.label_moments[0, 0]
 
     def shift_moments(self) -> tuple[jax.Array, jax.Array]:
-        """Moments of the label shifts ``delta_k = w_k - w_0``: (K, d) ``E[w_0 delta_k]`` and (K, K, d) ``E[delta_k delta_l]``."""
+        """Moments of the label shifts ``delta_k = w_k - w_0``: ``E[w_0 delta_k]`` (K, d), ``E[delta_k delta_l]`` (K, K, d)."""
         moments = self.label_moments
         cross = moments[0] - moments[0, :1]
         return cross, moments - moments[:, :1] - moments[:1, :] + moments[:1, :1]
@@ -95,10 +94,10 @@ class Mixture:
         valid = checks.at_least_zero("spectra", self.spectra, way_out)
         valid &= checks.at_least_zero("noise", self.noise, "noise holds standard deviations")
         valid &= checks.finite("label_moments", self.label_moments)
-        possible = _semidefinite(self.label_moments)
+        _, smallest = semidefinite_root(self.label_moments)
         valid &= checks.require(
             "the smallest pivot of label_moments",
-            possible,
+            smallest,
             lambda x: x >= 0,
             "at least 0: positive semidefinite over the sources in every direction",
             "For fixed label functions w (K, d) use w[:, None, :] * w[None, :, :]",
@@ -201,21 +200,24 @@ def split(n: Any, synthetic_fraction: Any) -> jax.Array:
 
 
 @jax.jit
-def _semidefinite(moments: jax.Array) -> jax.Array:
-    """Smallest pivot of an LDL' elimination of each direction's K x K matrix, relative and clipped to 0 within rounding."""
+def semidefinite_root(moments: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Lower triangular (K, K, d) root R with ``moments = R R'`` in each direction, and the smallest pivot.
+
+    The pivot is clipped to 0 within rounding, so that a negative one says that the moments are not positive semidefinite.
+    """
     sources = moments.shape[0]
     scale = jnp.stack([moments[k, k] for k in range(sources)]).max(0)
     tolerance = 64 * sources * jnp.finfo(moments.dtype).eps * jnp.where(scale > 0, scale, 1)
-    asymmetry = jnp.abs(moments - moments.transpose(1, 0, 2)).max((0, 1))
-    worst = jnp.minimum(0, tolerance - asymmetry)
+    # A zero pivot allows only a zero column, up to the square root that Cauchy-Schwarz leaves for rounding.
+    loose = jnp.sqrt(tolerance * jnp.where(scale > 0, scale, 1))
+    worst = jnp.minimum(0, tolerance - jnp.abs(moments - moments.transpose(1, 0, 2)).max((0, 1)))
+    columns = []
     for k in range(sources):
-        pivot, column = moments[k, k], moments[:, k]
-        worst = jnp.minimum(worst, pivot + tolerance)
+        pivot, column = moments[k, k], jnp.where(jnp.arange(sources)[:, None] >= k, moments[:, k], 0)
         empty = pivot <= tolerance
-        # A zero pivot allows only a zero column, up to the square root that Cauchy-Schwarz leaves for rounding.
-        loose = jnp.sqrt(tolerance * jnp.where(scale > 0, scale, 1))
-        worst = jnp.minimum(worst, jnp.where(empty, loose - jnp.abs(column[k:]).max(0), 0))
-        scaled = column / jnp.where(empty, 1, pivot)[None, :]
-        update = column[:, None, :] * scaled[None, :, :]
-        moments = jnp.where(empty[None, None, :], moments, moments - update)
-    return worst.min()
+        worst = jnp.minimum(worst, pivot + tolerance)
+        worst = jnp.minimum(worst, jnp.where(empty, loose - jnp.abs(column).max(0), 0))
+        root = jnp.where(empty[None, :], 0, column / jnp.sqrt(jnp.where(empty, 1, pivot))[None, :])
+        moments = moments - root[:, None, :] * root[None, :, :]
+        columns.append(root)
+    return jnp.stack(columns, 1), worst.min()

@@ -67,7 +67,9 @@ def _quadrature(function: Callable[[jax.Array], jax.Array], variance: jax.Array)
     nodes, weights = np.polynomial.legendre.leggauss(24)
     edges = np.arange(-13, 13)
     g = jnp.asarray((edges[:, None] + (nodes + 1) / 2).ravel(), variance.dtype)
-    density = jnp.asarray(np.tile(weights / 2, edges.size), variance.dtype) * jnp.exp(-(g**2) / 2) / math.sqrt(2 * math.pi)
+    density = (
+        jnp.asarray(np.tile(weights / 2, edges.size), variance.dtype) * jnp.exp(-(g**2) / 2) / math.sqrt(2 * math.pi)
+    )
     values = function(jnp.sqrt(variance) * g)
     mean = (density * values).sum()
     linear = (density * values * g).sum() ** 2 / variance

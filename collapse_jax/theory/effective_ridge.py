@@ -109,7 +109,7 @@ def vanishing(spectrum: jax.Array) -> jax.Array:
 
 
 def solve(spectrum: jax.Array, n: jax.Array, ridge: jax.Array, width: jax.Array | None = None) -> jax.Array:
-    """kappa for valid inputs, differentiable in all of them; ridge 0 is replaced by a vanishing one."""
+    """Kappa for valid inputs, differentiable in all of them; ridge 0 is replaced by a vanishing one."""
     ridge = jnp.where(ridge > 0, ridge, jax.lax.stop_gradient(vanishing(spectrum)))
     load = load_of(spectrum.size, n, ridge, width)
 
@@ -119,7 +119,9 @@ def solve(spectrum: jax.Array, n: jax.Array, ridge: jax.Array, width: jax.Array 
     def root(_: Any, start: jax.Array) -> jax.Array:
         return _newton(jax.lax.stop_gradient(spectrum), jax.lax.stop_gradient(load), start)
 
-    return jnp.exp(jax.lax.custom_root(excess, jnp.zeros((), spectrum.dtype), root, lambda g, y: y / g(jnp.ones_like(y))))
+    return jnp.exp(
+        jax.lax.custom_root(excess, jnp.zeros((), spectrum.dtype), root, lambda g, y: y / g(jnp.ones_like(y)))
+    )
 
 
 def residual(spectrum: jax.Array, n: jax.Array, ridge: jax.Array, kappa: jax.Array, width: Any = None) -> jax.Array:
@@ -146,7 +148,7 @@ def _affordable(load: Load, x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _table(spectrum: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """log kappa over the range in which df1 moves, df1 there, and its slope."""
+    """Log kappa over the range in which df1 moves, df1 there, and its slope."""
     largest = spectrum.max()
     smallest = jnp.min(jnp.where(spectrum > 0, spectrum, largest))
     x = jnp.linspace(jnp.log(smallest) - 6, jnp.log(largest) + 6, NODES, dtype=spectrum.dtype)

@@ -1,7 +1,7 @@
 """The exact asymptotic risk of ridge regression on any mixture of sources, from one potential.
 
-Source k (spectrum s_k, share p_k of n samples, weight alpha_k) enters through one number, gamma_k = 1 / (1 + alpha_k e_k) in (0, 1]:
-how much of its weight is left once the model follows it. With a_k = p_k alpha_k gamma_k and H = sum_k a_k s_k the fixed point is
+Source k (spectrum s_k, share p_k of n samples, weight alpha_k) enters through one number in (0, 1], gamma_k, how much of its
+weight is left once the model follows it. With a_k = p_k alpha_k gamma_k and H = sum_k a_k s_k the fixed point is
 
     gamma_k (1 + alpha_k e_k) = 1,                        e_k = (1/n) sum_i s_ki / (H_i + mu)
     sum_i H_i / (H_i + mu) + d ridge / mu = m             (width m; without projections mu = ridge)
@@ -10,11 +10,11 @@ These are the stationarity conditions of
 
     J = sum_i log(1 + H_i / mu) + sum_k n_k (gamma_k - log gamma_k) + m log mu + d ridge / mu
 
-which is convex in (log gamma, log mu), being made of log-sum-exp and exponential terms. A Newton step of infinity norm h, shortened
-by log(1 + h) / h, therefore descends from everywhere and is quadratic at the end.
+which is convex in (log gamma, log mu), being made of log-sum-exp and exponential terms. A Newton step of infinity norm h,
+shortened by log(1 + h) / h, therefore descends from everywhere and is quadratic at the end.
 
-The fitted mean is w^ = sum_k a_k s_k w_k / (H + mu). A probe t * s_T on the error moves a by a' and mu by mu' (both at least 0: the
-Hessian is an M-matrix), and the envelope theorem gives the risk as a sum of squares, so nothing cancels:
+The fitted mean is w^ = sum_k a_k s_k w_k / (H + mu). A probe t * s_T on the error moves a by a' and mu by mu' (both at least
+0: the Hessian is an M-matrix), and the envelope theorem gives the risk as a sum of squares, so nothing cancels:
 
     E_test = sum_i s_Ti E(w_0 - w^)_i^2 + sum_k a'_k [ sum_i s_ki E(w_k - w^)_i^2 + v_k ] + mu' sum_i E(w^_i)^2
 
@@ -74,7 +74,7 @@ def solve(problem: Problem) -> State:
         return _newton(jax.lax.stop_gradient(problem), start)
 
     def tangent(linear_map: Any, value: jax.Array) -> jax.Array:
-        return _eliminate(jax.jacobian(linear_map)(value), value[:, None])[:, 0]
+        return jnp.dot(_inverse(jax.jacobian(linear_map)(jnp.zeros_like(value))), value, precision="highest")
 
     return _state(problem, jax.lax.custom_root(equations, start, root, tangent))
 
@@ -85,7 +85,7 @@ def residual(problem: Problem, state: State) -> jax.Array:
 
 
 def respond(problem: Problem, state: State, probe: jax.Array, on_features: bool) -> tuple[jax.Array, jax.Array]:
-    """a' (K, q) and mu' (q,) under q probes, each a (d,) row of ``probe`` (q, d) that adds to H.
+    """A' (K, q) and mu' (q,) under q probes, each a (d,) row of ``probe`` (q, d) that adds to H.
 
     A probe on the error of a prediction (``on_features``) sees the nonlinear part of the features; one on the linear
     coefficients does not.
@@ -100,7 +100,7 @@ def respond(problem: Problem, state: State, probe: jax.Array, on_features: bool)
         if on_features:
             pulled = pulled + _penalty(problem, state)[1]
         right = jnp.concatenate([right, pulled[None, :] / problem.width])
-    response = _eliminate(rows, right)
+    response = jnp.dot(_inverse(rows), right, precision="highest")
     sources = problem.counts.size
     rise = state.mu * response[sources] if problem.width is not None else jnp.zeros(probe.shape[0], probe.dtype)
     return state.active[:, None] * response[:sources], rise
@@ -140,8 +140,7 @@ def training_loss(mixture: Mixture, problem: Problem) -> jax.Array:
     def objective(ridge: jax.Array) -> jax.Array:
         state = solve(problem._replace(ridge=ridge))
         parts = _squares(mixture, state)
-        own = sum(part[1] for part in parts.values())
-        norm = sum(part[2] for part in parts.values())
+        _, own, norm = jax.tree.map(jnp.add, parts["bias"], parts["collapse"])
         fit = (state.active * ((mixture.spectra * own).sum(1) + mixture.noise**2)).sum()
         return fit + state.mu * norm.sum()
 
@@ -183,7 +182,7 @@ def _unknown(problem: Problem, state: State) -> jax.Array:
 
 
 def _penalty(problem: Problem, state: State) -> tuple[jax.Array, jax.Array]:
-    """d ridge~ / (mu_1^2 mu), and the part of it that one unit of a_k adds."""
+    """D ridge~ / (mu_1^2 mu), and the part of it that one unit of a_k adds."""
     per_unit = problem.spectra.shape[1] / (problem.linear * state.mu)
     leak = problem.leak * per_unit
     return problem.ridge * per_unit + leak * state.active.sum(), leak
@@ -253,7 +252,7 @@ def _newton(problem: Problem, start: jax.Array) -> jax.Array:
         unknown, _, count = state
         point = _state(problem, unknown)
         equations = _equations(problem, unknown) * sign
-        move = -_eliminate(_jacobian(problem, point), equations[:, None])[:, 0]
+        move = -jnp.dot(_inverse(_jacobian(problem, point)), equations, precision="highest")
         size = 2 * jnp.abs(move).max()
         shortened = jnp.where(size > 1e-3, jnp.log1p(size) / jnp.where(size > 0, size, 1), 1)
         return unknown + shortened * move, size, count + 1
@@ -265,10 +264,10 @@ def _newton(problem: Problem, start: jax.Array) -> jax.Array:
     return jax.lax.while_loop(going, step, first)[0]
 
 
-def _eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:
-    """Solve a small dense system by Gauss-Jordan without pivoting: safe for the M-matrices here, and fast under vmap."""
+def _inverse(matrix: jax.Array) -> jax.Array:
+    """Inverse of a small matrix by Gauss-Jordan without pivoting: safe for the M-matrices here, and fast under vmap."""
     size = matrix.shape[0]
-    system = jnp.concatenate([matrix, right], 1)
+    system = jnp.concatenate([matrix, jnp.eye(size, dtype=matrix.dtype)], 1)
     for k in range(size):
         pivot = system[k] / system[k, k]
         system = (system - system[:, k][:, None] * pivot[None, :]).at[k].set(pivot)

@@ -58,8 +58,10 @@ def risk(
         >>> spectrum = cj.spectra.isotropic(100)
         >>> mixture = cj.real_and_synthetic(spectrum, signal=1 / 100, shift=0.5 / 100, noise_real=1.0, noise_synthetic=1.0)
         >>> risk = cj.theory.risk(mixture, cj.split(1000, 0.2), ridge=1e-6)
-        >>> round(float(risk.variance), 4), round(float(risk.collapse), 4)   # phi / (1 - phi), (p2^2 + p2 p1 phi / (1 - phi)) c^2
-        (0.1111, 0.0289)
+        >>> round(float(risk.variance), 4)                           # phi / (1 - phi)
+        0.1111
+        >>> round(float(risk.collapse), 4)                           # (p2^2 + p2 p1 phi / (1 - phi)) c^2
+        0.0289
     """
     given, valid = arguments(mixture, counts, ridge, width, weights, target, activation)
     plain = mixture.shared_spectrum and weights is None and activation is None
@@ -78,8 +80,8 @@ def direction_errors(
 ) -> Risk:
     """Mean squared error of the fitted coefficient along each eigenvector, ``E (w^_i - w_0i)^2``.
 
-    Arguments, errors and source as for :func:`risk`. With projections, ``w^ = S v``; with an activation, the coefficients of the
-    linear part of the fit.
+    Arguments, errors and source as for :func:`risk`. With projections, ``w^ = S v``; with an activation, the
+    coefficients of the linear part of the fit.
 
     Returns:
         :class:`Risk` of (d,) arrays. Without an activation, ``sum(spectrum * total)`` is the risk.

@@ -1,8 +1,8 @@
 """Closed form of the risk when all sources share one spectrum and weigh their samples alike.
 
-With one spectrum the fixed point of :mod:`collapse_jax.theory.potential` is the scalar kappa, and the response to a probe is the
-solution of a 2 x 2 system. Every sum over directions is a weight against the squared resolvent ``1 / (s + kappa)**2``, so one
-matrix product gives them all; no term cancels another, at any ridge. For K = 2 and an independent shift this is the risk of
+With one spectrum the fixed point of :mod:`collapse_jax.theory.potential` is the scalar kappa, and the response to a probe is
+the solution of a 2 x 2 system. Every sum over directions is a weight against the squared resolvent ``1 / (s + kappa)**2``, so
+one matrix product gives them all; no term cancels another, at any ridge. For K = 2 and an independent shift this is the risk of
 *Strong Model Collapse*, Theorems 1 and 2 with their errata.
 """
 
@@ -39,7 +39,9 @@ def risk(mixture: Mixture, counts: jax.Array, ridge: jax.Array, width: jax.Array
     return Risk(bias, noise_response * (share @ mixture.noise**2), collapse)
 
 
-def _sums(spectrum: jax.Array, target: jax.Array, signal: jax.Array, cross: jax.Array, shifts: jax.Array, kappa: jax.Array):
+def _sums(
+    spectrum: jax.Array, target: jax.Array, signal: jax.Array, cross: jax.Array, shifts: jax.Array, kappa: jax.Array
+):
     """Every weight against the squared resolvent, in one matrix product."""
     shift_count = shifts.shape[0]
     weights = {
@@ -59,7 +61,8 @@ def _sums(spectrum: jax.Array, target: jax.Array, signal: jax.Array, cross: jax.
 def _responses(kappa, n, ridge, width, spectrum, probe_source, probe, source):
     """What a probe does to the sources' common factor and to the effective penalty (both at least 0).
 
-    With N = n - df1 and P = 1 - df1 / m, the fixed point kappa N P = n ridge d / m gives the smaller of the two from the larger.
+    With N = n - df1 and P = 1 - df1 / m, the fixed point kappa N P = n ridge d / m gives the smaller from
+    the larger.
     """
     ridge = jnp.where(ridge > 0, ridge, scalar.vanishing(spectrum))
     learned = (spectrum / (spectrum + kappa)).sum()
