@@ -3,5 +3,17 @@
 from collapse_jax import simulate, spectra, theory
 from collapse_jax.mixture import Mixture, real_and_synthetic, split
 from collapse_jax.risk import Risk
+from collapse_jax.sweep import mean_and_error, sweep
 
-__all__ = ["Mixture", "Risk", "real_and_synthetic", "simulate", "spectra", "split", "theory"]
+__version__ = "0.1.0"
+__all__ = [
+    "Mixture",
+    "Risk",
+    "mean_and_error",
+    "real_and_synthetic",
+    "simulate",
+    "spectra",
+    "split",
+    "sweep",
+    "theory",
+]

@@ -4,6 +4,7 @@ Ridge regression needs the data only through M_k = X_k'X_k / n and X_k'y_k / n. 
 S S' for Gaussian projections, so both are drawn directly: n = 1e12 costs what n = d costs, and counts and width are traced.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,9 @@ from collapse_jax import checks
 from collapse_jax.arguments import Arguments, arguments
 from collapse_jax.mixture import Mixture, semidefinite_root
 from collapse_jax.risk import Risk
-from collapse_jax.simulate import positive, wishart
+from collapse_jax.simulate import wishart
+from collapse_jax.simulate.batching import one_at_a_time
+from collapse_jax.simulate.positive import inverse_root, product
 
 
 class Fit(NamedTuple):
@@ -142,44 +145,52 @@ def _whole(
     return Arguments(counts, given.ridge, width, given.weights, given.target), valid
 
 
-def _designs(key: jax.Array, mixture: Mixture, given: Arguments) -> jax.Array:
+def _draws(key: jax.Array, mixture: Mixture, given: Arguments) -> tuple[wishart.Draws, wishart.Draws | None]:
+    """Random numbers of the K designs (a leading axis) and of the projections."""
+    design_key, projection_key = jax.random.split(key)
+    keys = jax.random.split(design_key, mixture.sources)
+    designs = jax.vmap(wishart.draw, (0, None, 0))(keys, mixture.dim, given.counts)
+    return designs, None if given.width is None else wishart.draw(projection_key, mixture.dim, given.width)
+
+
+def _design_factors(draws: wishart.Draws, mixture: Mixture, given: Arguments) -> jax.Array:
     """(K, d, d) factors F_k with ``X_k'X_k / n = F_k F_k'`` in law."""
-    keys = jax.random.split(key, mixture.sources)
-    factors = jax.vmap(wishart.factor, (0, None, 0))(keys, mixture.dim, given.counts)
-    return jnp.sqrt(mixture.spectra)[:, :, None] * factors / jnp.sqrt(given.counts.sum())
+    return jnp.sqrt(mixture.spectra)[:, :, None] * jax.vmap(wishart.factor)(draws) / jnp.sqrt(given.counts.sum())
 
 
-def _projections(key: jax.Array, mixture: Mixture, width: jax.Array) -> jax.Array:
+def _projection_root(draws: wishart.Draws) -> jax.Array:
     """(d, d) square root of S S' for S (d, width) iid N(0, 1/d)."""
-    return wishart.factor(key, mixture.dim, width) / jnp.sqrt(jnp.asarray(mixture.dim, width.dtype))
+    return wishart.factor(draws) / math.sqrt(draws.chi.size)
 
 
-def _product(left: jax.Array, right: jax.Array) -> jax.Array:
-    return jnp.matmul(left, right, precision="highest")
-
-
-def _penalised(matrix: jax.Array, ridge: jax.Array) -> jax.Array:
-    return matrix + ridge * jnp.eye(matrix.shape[0], dtype=matrix.dtype)
+def _inverse_root(matrix: jax.Array, ridge: jax.Array) -> jax.Array:
+    """W with ``(matrix + ridge)^-1 = W'W`` for a positive semidefinite matrix."""
+    return inverse_root(matrix + ridge * jnp.eye(matrix.shape[0], dtype=matrix.dtype))
 
 
 @jax.jit
 def _risk(key: jax.Array, mixture: Mixture, given: Arguments) -> Risk:
-    design_key, projection_key = jax.random.split(key)
-    factors = _designs(design_key, mixture, given)
-    moments = _product(factors, factors.transpose(0, 2, 1))
-    weighted = given.weights[:, None, None] * moments
+    return _risk_of_draws(mixture, given, *_draws(key, mixture, given))
+
+
+@one_at_a_time
+def _risk_of_draws(
+    mixture: Mixture, given: Arguments, designs: wishart.Draws, projections: wishart.Draws | None
+) -> Risk:
+    factors = _design_factors(designs, mixture, given)
+    weighted = given.weights[:, None, None] * product(factors, factors.transpose(0, 2, 1))
     total = weighted.sum(0)
-    eye = jnp.eye(mixture.dim, dtype=mixture.dtype)
-    if given.width is None:
-        hat = positive.solve(_penalised(total, given.ridge), eye)
-        learned = _product(hat[None], weighted)
+    if projections is None:
+        half = _inverse_root(total, given.ridge)
+        hat = product(half.T, half)
+        learned = product(hat[None], weighted)
         missed = -given.ridge * hat
     else:
-        root = _projections(projection_key, mixture, given.width)
-        inner = _penalised(_product(root.T, _product(total, root)), given.ridge)
-        hat = _product(root, positive.solve(inner, root.T))
-        learned = _product(hat[None], weighted)
-        missed = learned.sum(0) - eye
+        root = _projection_root(projections)
+        half = product(_inverse_root(product(root.T, product(total, root)), given.ridge), root.T)
+        hat = product(half.T, half)
+        learned = product(hat[None], weighted)
+        missed = learned.sum(0) - jnp.eye(mixture.dim, dtype=mixture.dtype)
     cross, shifts = mixture.shift_moments()
     sources = range(1, mixture.sources)
     target = given.target[:, None]
@@ -187,33 +198,41 @@ def _risk(key: jax.Array, mixture: Mixture, given: Arguments) -> Risk:
     # tr(A' s A M_k) with the weight once more: the noise enters as weights_k X_k' noise_k.
     noise_power = (mixture.noise**2 * given.weights)[:, None, None] * learned
     variance = (target[None] * hat[None] * noise_power).sum() / given.counts.sum()
-    collapse = sum(
-        ((target * learned[k] * (2 * missed * cross[k][None, :])).sum() for k in sources), start=jnp.zeros_like(bias)
-    )
-    collapse += sum((target * learned[k] * learned[j] * shifts[k, j][None, :]).sum() for k in sources for j in sources)
+    collapse = jnp.zeros_like(bias)
+    for k in sources:
+        collapse += (target * learned[k] * (2 * missed * cross[k][None, :])).sum()
+        for j in sources:
+            collapse += (target * learned[k] * learned[j] * shifts[k, j][None, :]).sum()
     return Risk(bias, variance, collapse)
 
 
 @jax.jit
 def _fit(key: jax.Array, mixture: Mixture, given: Arguments, labels: jax.Array | None) -> Fit:
-    design_key, projection_key = jax.random.split(key)
     label_key, noise_key = jax.random.split(jax.random.fold_in(key, 1))
-    factors = _designs(design_key, mixture, given)
     labels = draw_labels(label_key, mixture) if labels is None else labels
-    noise = (
-        jax.random.normal(noise_key, labels.shape, labels.dtype)
-        * (mixture.noise / jnp.sqrt(given.counts.sum()))[:, None]
-    )
-    # F (F'w + noise): the signal and the noise of X'y / n share the factor.
-    pulled = jnp.einsum("kij,ki->kj", factors, labels, precision="highest") + noise
+    noise = jax.random.normal(noise_key, labels.shape, labels.dtype) * mixture.noise[:, None]
+    coefficients = _fit_of_draws(mixture, given, labels, noise, *_draws(key, mixture, given))
+    return Fit(coefficients, labels, (given.target * (coefficients - labels[0]) ** 2).sum())
+
+
+@one_at_a_time
+def _fit_of_draws(
+    mixture: Mixture,
+    given: Arguments,
+    labels: jax.Array,
+    noise: jax.Array,
+    designs: wishart.Draws,
+    projections: wishart.Draws | None,
+) -> jax.Array:
+    factors = _design_factors(designs, mixture, given)
+    # X'y / n = F (F'w + noise / sqrt(n)): signal and noise share the factor.
+    pulled = jnp.einsum("kij,ki->kj", factors, labels, precision="highest") + noise / jnp.sqrt(given.counts.sum())
     right = jnp.einsum("k,kij,kj->i", given.weights, factors, pulled, precision="highest")[:, None]
     scaled = jnp.sqrt(given.weights)[:, None, None] * factors
-    total = _product(scaled, scaled.transpose(0, 2, 1)).sum(0)
-    if given.width is None:
-        coefficients = positive.solve(_penalised(total, given.ridge), right)[:, 0]
-    else:
-        root = _projections(projection_key, mixture, given.width)
-        inner = _penalised(_product(root.T, _product(total, root)), given.ridge)
-        coefficients = _product(root, positive.solve(inner, _product(root.T, right)))[:, 0]
-    error = (given.target * (coefficients - labels[0]) ** 2).sum()
-    return Fit(coefficients, labels, error)
+    total = product(scaled, scaled.transpose(0, 2, 1)).sum(0)
+    if projections is None:
+        half = _inverse_root(total, given.ridge)
+        return product(half.T, product(half, right))[:, 0]
+    root = _projection_root(projections)
+    half = _inverse_root(product(root.T, product(total, root)), given.ridge)
+    return product(root, product(half.T, product(half, product(root.T, right))))[:, 0]

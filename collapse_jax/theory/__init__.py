@@ -1,6 +1,6 @@
 """Exact answers: test errors by formula, in the limit of many samples and dimensions."""
 
-from collapse_jax.theory.activations import hermite_coefficients
+from collapse_jax.activations import hermite_coefficients
 from collapse_jax.theory.effective_ridge import degrees_of_freedom, kappa
 from collapse_jax.theory.regression import direction_errors, risk, training_loss
 

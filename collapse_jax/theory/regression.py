@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from collapse_jax import checks
+from collapse_jax.activations import Activation, hermite_coefficients
 from collapse_jax.arguments import Arguments, arguments
 from collapse_jax.mixture import Mixture
 from collapse_jax.risk import Risk
 from collapse_jax.theory import potential, shared
-from collapse_jax.theory.activations import Activation, hermite_coefficients
 
 
 def risk(

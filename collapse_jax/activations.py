@@ -62,14 +62,23 @@ def function_of(activation: Activation) -> Callable[[jax.Array], jax.Array]:
     return FUNCTIONS[activation]
 
 
-def _quadrature(function: Callable[[jax.Array], jax.Array], variance: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Gaussian expectations by Gauss-Legendre on panels one standard deviation wide, so that kinks at 0 fall on an edge."""
+def mean_of(activation: Activation, variance: jax.Array) -> jax.Array:
+    """``E[phi(sqrt(variance) g)]`` for standard normal g."""
+    g, density = _gaussian_rule(variance.dtype)
+    return (density * function_of(activation)(jnp.sqrt(variance) * g)).sum()
+
+
+def _gaussian_rule(dtype: Any) -> tuple[jax.Array, jax.Array]:
+    """Nodes and weights of Gaussian expectations: Gauss-Legendre on panels one standard deviation wide, so that kinks at 0 fall on an edge."""
     nodes, weights = np.polynomial.legendre.leggauss(24)
     edges = np.arange(-13, 13)
-    g = jnp.asarray((edges[:, None] + (nodes + 1) / 2).ravel(), variance.dtype)
-    density = (
-        jnp.asarray(np.tile(weights / 2, edges.size), variance.dtype) * jnp.exp(-(g**2) / 2) / math.sqrt(2 * math.pi)
-    )
+    g = jnp.asarray((edges[:, None] + (nodes + 1) / 2).ravel(), dtype)
+    density = jnp.asarray(np.tile(weights / 2, edges.size), dtype) * jnp.exp(-(g**2) / 2) / math.sqrt(2 * math.pi)
+    return g, density
+
+
+def _quadrature(function: Callable[[jax.Array], jax.Array], variance: jax.Array) -> tuple[jax.Array, jax.Array]:
+    g, density = _gaussian_rule(variance.dtype)
     values = function(jnp.sqrt(variance) * g)
     mean = (density * values).sum()
     linear = (density * values * g).sum() ** 2 / variance
