@@ -69,7 +69,7 @@ def mean_of(activation: Activation, variance: jax.Array) -> jax.Array:
 
 
 def _gaussian_rule(dtype: Any) -> tuple[jax.Array, jax.Array]:
-    """Nodes and weights of Gaussian expectations: Gauss-Legendre on panels one standard deviation wide, so that kinks at 0 fall on an edge."""
+    """Nodes and weights of Gaussian expectations: Gauss-Legendre on panels one deviation wide, kinks at 0 on an edge."""
     nodes, weights = np.polynomial.legendre.leggauss(24)
     edges = np.arange(-13, 13)
     g = jnp.asarray((edges[:, None] + (nodes + 1) / 2).ravel(), dtype)

@@ -16,7 +16,7 @@ from collapse_jax.mixture import Mixture, semidefinite_root
 from collapse_jax.risk import Risk
 from collapse_jax.simulate import wishart
 from collapse_jax.simulate.batching import one_at_a_time
-from collapse_jax.simulate.positive import inverse_root, product
+from collapse_jax.simulate.positive import congruence, gram, inverse_root, product
 
 
 class Fit(NamedTuple):
@@ -145,27 +145,30 @@ def _whole(
     return Arguments(counts, given.ridge, width, given.weights, given.target), valid
 
 
-def _draws(key: jax.Array, mixture: Mixture, given: Arguments) -> tuple[wishart.Draws, wishart.Draws | None]:
-    """Random numbers of the K designs (a leading axis) and of the projections."""
+def _draws(key: jax.Array, mixture: Mixture, given: Arguments) -> tuple[list[wishart.Draws], wishart.Draws | None]:
+    """Random numbers of the K designs and of the projections."""
     design_key, projection_key = jax.random.split(key)
     keys = jax.random.split(design_key, mixture.sources)
-    designs = jax.vmap(wishart.draw, (0, None, 0))(keys, mixture.dim, given.counts)
+    designs = [wishart.draw(keys[k], mixture.dim, given.counts[k]) for k in range(mixture.sources)]
     return designs, None if given.width is None else wishart.draw(projection_key, mixture.dim, given.width)
 
 
-def _design_factors(draws: wishart.Draws, mixture: Mixture, given: Arguments) -> jax.Array:
-    """(K, d, d) factors F_k with ``X_k'X_k / n = F_k F_k'`` in law."""
-    return jnp.sqrt(mixture.spectra)[:, :, None] * jax.vmap(wishart.factor)(draws) / jnp.sqrt(given.counts.sum())
+def _design_factors(draws: list[wishart.Draws], mixture: Mixture, given: Arguments) -> list[jax.Array]:
+    """K lower triangular factors F_k (d, d) with ``weights_k X_k'X_k / n = F_k F_k'`` in law."""
+    scales = jnp.sqrt(mixture.spectra * given.weights[:, None] / given.counts.sum())
+    return [scale[:, None] * wishart.factor(draw) for scale, draw in zip(scales, draws, strict=True)]
 
 
-def _projection_root(draws: wishart.Draws) -> jax.Array:
+def _penalised(moments: jax.Array, root: jax.Array | None, ridge: jax.Array) -> jax.Array:
+    """The matrix that ridge regression inverts: the features' second moment plus the ridge."""
+    if root is not None:
+        moments = congruence(root, moments)
+    return moments + ridge * jnp.eye(moments.shape[0], dtype=moments.dtype)
+
+
+def _projection_root(draws: wishart.Draws | None) -> jax.Array | None:
     """(d, d) square root of S S' for S (d, width) iid N(0, 1/d)."""
-    return wishart.factor(draws) / math.sqrt(draws.chi.size)
-
-
-def _inverse_root(matrix: jax.Array, ridge: jax.Array) -> jax.Array:
-    """W with ``(matrix + ridge)^-1 = W'W`` for a positive semidefinite matrix."""
-    return inverse_root(matrix + ridge * jnp.eye(matrix.shape[0], dtype=matrix.dtype))
+    return None if draws is None else wishart.factor(draws) / math.sqrt(draws.chi.size)
 
 
 @jax.jit
@@ -175,35 +178,30 @@ def _risk(key: jax.Array, mixture: Mixture, given: Arguments) -> Risk:
 
 @one_at_a_time
 def _risk_of_draws(
-    mixture: Mixture, given: Arguments, designs: wishart.Draws, projections: wishart.Draws | None
+    mixture: Mixture, given: Arguments, designs: list[wishart.Draws], projections: wishart.Draws | None
 ) -> Risk:
-    factors = _design_factors(designs, mixture, given)
-    weighted = given.weights[:, None, None] * product(factors, factors.transpose(0, 2, 1))
-    total = weighted.sum(0)
-    if projections is None:
-        half = _inverse_root(total, given.ridge)
-        hat = product(half.T, half)
-        learned = product(hat[None], weighted)
-        missed = -given.ridge * hat
-    else:
-        root = _projection_root(projections)
-        half = product(_inverse_root(product(root.T, product(total, root)), given.ridge), root.T)
-        hat = product(half.T, half)
-        learned = product(hat[None], weighted)
-        missed = learned.sum(0) - jnp.eye(mixture.dim, dtype=mixture.dtype)
+    moments = [gram(factor) for factor in _design_factors(designs, mixture, given)]
+    root = _projection_root(projections)
+    half = inverse_root(_penalised(sum(moments[1:], moments[0]), root, given.ridge))
+    half = half if root is None else product(root, half)
+    hat = product(half, half.T)
+    learned = [product(hat, moment) for moment in moments]
+    # hat * total - 1, which without projections is known without cancellation.
+    missed = (
+        -given.ridge * hat if root is None else sum(learned[1:], learned[0] - jnp.eye(mixture.dim, dtype=hat.dtype))
+    )
     cross, shifts = mixture.shift_moments()
-    sources = range(1, mixture.sources)
     target = given.target[:, None]
     bias = (target * missed**2 * mixture.signal[None, :]).sum()
     # tr(A' s A M_k) with the weight once more: the noise enters as weights_k X_k' noise_k.
-    noise_power = (mixture.noise**2 * given.weights)[:, None, None] * learned
-    variance = (target[None] * hat[None] * noise_power).sum() / given.counts.sum()
-    collapse = jnp.zeros_like(bias)
-    for k in sources:
-        collapse += (target * learned[k] * (2 * missed * cross[k][None, :])).sum()
-        for j in sources:
-            collapse += (target * learned[k] * learned[j] * shifts[k, j][None, :]).sum()
-    return Risk(bias, variance, collapse)
+    noise = mixture.noise**2 * given.weights / given.counts.sum()
+    variance = sum((noise[k] * target * hat * learned[k] for k in range(mixture.sources)), jnp.zeros_like(hat)).sum()
+    collapse = jnp.zeros_like(hat)
+    for k in range(1, mixture.sources):
+        collapse += learned[k] * 2 * missed * cross[k][None, :]
+        for j in range(1, mixture.sources):
+            collapse += learned[k] * learned[j] * shifts[k, j][None, :]
+    return Risk(bias, variance, (target * collapse).sum())
 
 
 @jax.jit
@@ -221,18 +219,16 @@ def _fit_of_draws(
     given: Arguments,
     labels: jax.Array,
     noise: jax.Array,
-    designs: wishart.Draws,
+    designs: list[wishart.Draws],
     projections: wishart.Draws | None,
 ) -> jax.Array:
     factors = _design_factors(designs, mixture, given)
-    # X'y / n = F (F'w + noise / sqrt(n)): signal and noise share the factor.
-    pulled = jnp.einsum("kij,ki->kj", factors, labels, precision="highest") + noise / jnp.sqrt(given.counts.sum())
-    right = jnp.einsum("k,kij,kj->i", given.weights, factors, pulled, precision="highest")[:, None]
-    scaled = jnp.sqrt(given.weights)[:, None, None] * factors
-    total = product(scaled, scaled.transpose(0, 2, 1)).sum(0)
-    if projections is None:
-        half = _inverse_root(total, given.ridge)
-        return product(half.T, product(half, right))[:, 0]
     root = _projection_root(projections)
-    half = _inverse_root(product(root.T, product(total, root)), given.ridge)
-    return product(root, product(half.T, product(half, product(root.T, right))))[:, 0]
+    half = inverse_root(_penalised(sum(map(gram, factors[1:]), gram(factors[0])), root, given.ridge))
+    # weights_k X_k'y_k / n = F_k (F_k'w_k + sqrt(weights_k / n) noise_k): signal and noise share the factor.
+    noise = noise * jnp.sqrt(given.weights / given.counts.sum())[:, None]
+    pulled = [product(factors[k].T, labels[k]) + noise[k] for k in range(mixture.sources)]
+    right = sum(product(factors[k], pulled[k]) for k in range(mixture.sources))
+    if root is None:
+        return product(half, product(half.T, right))
+    return product(root, product(half, product(half.T, product(root.T, right))))
