@@ -145,18 +145,18 @@ def _whole(
     return Arguments(counts, given.ridge, width, given.weights, given.target), valid
 
 
-def _draws(key: jax.Array, mixture: Mixture, given: Arguments) -> tuple[list[wishart.Draws], wishart.Draws | None]:
-    """Random numbers of the K designs and of the projections."""
-    design_key, projection_key = jax.random.split(key)
-    keys = jax.random.split(design_key, mixture.sources)
-    designs = [wishart.draw(keys[k], mixture.dim, given.counts[k]) for k in range(mixture.sources)]
-    return designs, None if given.width is None else wishart.draw(projection_key, mixture.dim, given.width)
+def _draws(key: jax.Array, mixture: Mixture, given: Arguments) -> wishart.Draws:
+    """Random numbers of the K designs and, with a width, of the projections."""
+    degrees = given.counts if given.width is None else jnp.append(given.counts, given.width)
+    return wishart.draw(key, mixture.dim, degrees)
 
 
-def _design_factors(draws: list[wishart.Draws], mixture: Mixture, given: Arguments) -> list[jax.Array]:
-    """K lower triangular factors F_k (d, d) with ``weights_k X_k'X_k / n = F_k F_k'`` in law."""
+def _factors(draws: wishart.Draws, mixture: Mixture, given: Arguments) -> tuple[list[jax.Array], jax.Array | None]:
+    """K lower triangular F_k (d, d) with ``weights_k X_k'X_k / n = F_k F_k'``, and R with ``S S' = R R'``, in law."""
+    factors = wishart.factors(draws)
     scales = jnp.sqrt(mixture.spectra * given.weights[:, None] / given.counts.sum())
-    return [scale[:, None] * wishart.factor(draw) for scale, draw in zip(scales, draws, strict=True)]
+    designs = [scale[:, None] * factor for scale, factor in zip(scales, factors, strict=False)]
+    return designs, None if given.width is None else factors[-1] / math.sqrt(mixture.dim)
 
 
 def _penalised(moments: jax.Array, root: jax.Array | None, ridge: jax.Array) -> jax.Array:
@@ -166,22 +166,15 @@ def _penalised(moments: jax.Array, root: jax.Array | None, ridge: jax.Array) -> 
     return moments + ridge * jnp.eye(moments.shape[0], dtype=moments.dtype)
 
 
-def _projection_root(draws: wishart.Draws | None) -> jax.Array | None:
-    """(d, d) square root of S S' for S (d, width) iid N(0, 1/d)."""
-    return None if draws is None else wishart.factor(draws) / math.sqrt(draws.chi.size)
-
-
 @jax.jit
 def _risk(key: jax.Array, mixture: Mixture, given: Arguments) -> Risk:
-    return _risk_of_draws(mixture, given, *_draws(key, mixture, given))
+    return _risk_of_draws(mixture, given, _draws(key, mixture, given))
 
 
 @one_at_a_time
-def _risk_of_draws(
-    mixture: Mixture, given: Arguments, designs: list[wishart.Draws], projections: wishart.Draws | None
-) -> Risk:
-    moments = [gram(factor) for factor in _design_factors(designs, mixture, given)]
-    root = _projection_root(projections)
+def _risk_of_draws(mixture: Mixture, given: Arguments, draws: wishart.Draws) -> Risk:
+    factors, root = _factors(draws, mixture, given)
+    moments = [gram(factor) for factor in factors]
     half = inverse_root(_penalised(sum(moments[1:], moments[0]), root, given.ridge))
     half = half if root is None else product(root, half)
     hat = product(half, half.T)
@@ -209,26 +202,20 @@ def _fit(key: jax.Array, mixture: Mixture, given: Arguments, labels: jax.Array |
     label_key, noise_key = jax.random.split(jax.random.fold_in(key, 1))
     labels = draw_labels(label_key, mixture) if labels is None else labels
     noise = jax.random.normal(noise_key, labels.shape, labels.dtype) * mixture.noise[:, None]
-    coefficients = _fit_of_draws(mixture, given, labels, noise, *_draws(key, mixture, given))
+    coefficients = _fit_of_draws(mixture, given, labels, noise, _draws(key, mixture, given))
     return Fit(coefficients, labels, (given.target * (coefficients - labels[0]) ** 2).sum())
 
 
 @one_at_a_time
 def _fit_of_draws(
-    mixture: Mixture,
-    given: Arguments,
-    labels: jax.Array,
-    noise: jax.Array,
-    designs: list[wishart.Draws],
-    projections: wishart.Draws | None,
+    mixture: Mixture, given: Arguments, labels: jax.Array, noise: jax.Array, draws: wishart.Draws
 ) -> jax.Array:
-    factors = _design_factors(designs, mixture, given)
-    root = _projection_root(projections)
+    factors, root = _factors(draws, mixture, given)
     half = inverse_root(_penalised(sum(map(gram, factors[1:]), gram(factors[0])), root, given.ridge))
     # weights_k X_k'y_k / n = F_k (F_k'w_k + sqrt(weights_k / n) noise_k): signal and noise share the factor.
     noise = noise * jnp.sqrt(given.weights / given.counts.sum())[:, None]
     pulled = [product(factors[k].T, labels[k]) + noise[k] for k in range(mixture.sources)]
-    right = sum(product(factors[k], pulled[k]) for k in range(mixture.sources))
+    right = sum((product(factors[k], pulled[k]) for k in range(mixture.sources)), jnp.zeros_like(labels[0]))
     if root is None:
         return product(half, product(half.T, right))
     return product(root, product(half, product(half.T, product(root.T, right))))

@@ -93,10 +93,11 @@ def respond(problem: Problem, state: State, probe: jax.Array, on_features: bool)
     rows = _jacobian(problem, state)
     resolvent = 1 / (state.inner + state.mu)
     n = problem.counts.sum()
-    seen = problem.spectra * (problem.weights * state.gamma)[:, None] * resolvent[None, :] ** 2 / n
+    # Never the squared resolvent by itself: 1 / mu**2 of an empty direction overflows in float32.
+    seen = problem.spectra * resolvent[None, :] * (problem.weights * state.gamma)[:, None] * resolvent[None, :] / n
     right = jnp.dot(seen, probe.T, precision="highest")
     if problem.width is not None:
-        pulled = state.mu * jnp.dot(resolvent**2, probe.T, precision="highest")
+        pulled = jnp.dot(state.mu * resolvent * resolvent, probe.T, precision="highest")
         if on_features:
             pulled = pulled + _penalty(problem, state)[1]
         right = jnp.concatenate([right, pulled[None, :] / problem.width])

@@ -65,8 +65,7 @@ def risk(
     """
     given, valid = arguments(mixture, counts, ridge, width, weights, target, activation)
     plain = mixture.shared_spectrum and weights is None and activation is None
-    result = _shared_risk(mixture, given) if plain else _general_risk(mixture, given, activation)
-    return checks.poison(result, valid)
+    return checks.poison(risk_of(mixture, given, activation, plain), valid)
 
 
 def direction_errors(
@@ -122,13 +121,11 @@ def training_loss(
     return checks.poison(_general_training_loss(mixture, given, activation), valid)
 
 
-@jax.jit
-def _shared_risk(mixture: Mixture, given: Arguments) -> Risk:
-    return shared.risk(mixture, given.counts, given.ridge, given.width, given.target)
-
-
-@partial(jax.jit, static_argnums=2)
-def _general_risk(mixture: Mixture, given: Arguments, activation: Activation | None) -> Risk:
+@partial(jax.jit, static_argnums=(2, 3))
+def risk_of(mixture: Mixture, given: Arguments, activation: Activation | None, plain: bool) -> Risk:
+    """Risk for checked arguments; ``plain`` says that one spectrum, equal weights and no activation allow the closed form."""
+    if plain:
+        return shared.risk(mixture, given.counts, given.ridge, given.width, given.target)
     return potential.risk(mixture, _problem(mixture, given, activation), given.target)
 
 

@@ -22,8 +22,14 @@ def risk(mixture: Mixture, counts: jax.Array, ridge: jax.Array, width: jax.Array
     n = counts.sum()
     share = counts / n
     kappa = scalar.solve(spectrum, n, ridge, width)
-    sums = _sums(spectrum, target, mixture.signal, cross, shifts, kappa)
-    noise_response, norm_response = _responses(kappa, n, ridge, width, spectrum, *sums["response"])
+    peak = jax.lax.stop_gradient(jnp.where(spectrum.max() > 0, spectrum.max(), 1))
+    sums = _sums(spectrum, target, mixture.signal, cross, shifts, kappa, peak)
+    # Sums come in units of kappa * peak, see below; with a factor kappa, and with kappa squared:
+    unit, once, twice = 1 / (kappa * peak), 1 / peak, kappa / peak
+    probe_source, probe, source = sums["response"]
+    noise_response, norm_response = _responses(
+        kappa, n, ridge, width, spectrum, unit * probe_source, once * probe, once * source
+    )
 
     def shifted(probe: jax.Array, source: jax.Array, norm: jax.Array) -> jax.Array:
         return probe + noise_response * source + norm_response * norm
@@ -32,17 +38,28 @@ def risk(mixture: Mixture, counts: jax.Array, ridge: jax.Array, width: jax.Array
     (signal_t, signal_1, signal_2), (cross_t, cross_1, cross_2) = sums["signal"], sums["cross"] @ p
     shift_t, shift_1, shift_2 = (sums["shift"] @ p) @ p
     spread = share @ _pair_gaps(spectrum, mixture) @ share / 2
-    bias = shifted(kappa**2 * signal_t, kappa**2 * signal_1, signal_2)
+    bias = shifted(twice * signal_t, twice * signal_1, unit * signal_2)
     collapse = shifted(
-        shift_t - 2 * kappa * cross_t, kappa**2 * (2 * cross_1 + shift_1) + spread, 2 * cross_2 + shift_2
+        unit * shift_t - 2 * once * cross_t,
+        twice * (2 * cross_1 + shift_1) + spread,
+        unit * (2 * cross_2 + shift_2),
     )
     return Risk(bias, noise_response * (share @ mixture.noise**2), collapse)
 
 
 def _sums(
-    spectrum: jax.Array, target: jax.Array, signal: jax.Array, cross: jax.Array, shifts: jax.Array, kappa: jax.Array
+    spectrum: jax.Array,
+    target: jax.Array,
+    signal: jax.Array,
+    cross: jax.Array,
+    shifts: jax.Array,
+    kappa: jax.Array,
+    peak: jax.Array,
 ):
-    """Every weight against the squared resolvent, in one matrix product."""
+    """Every weight against the squared resolvent, in one matrix product.
+
+    The square is multiplied by ``kappa * peak``: by itself, 1 / kappa**2 of an empty direction overflows in float32.
+    """
     shift_count = shifts.shape[0]
     weights = {
         "response": jnp.stack([spectrum * target, target, spectrum]),
@@ -51,14 +68,14 @@ def _sums(
         "shift": jnp.stack([target * spectrum**2, spectrum, spectrum**2])[:, None, None, :] * shifts[None, :, :, :],
     }
     columns = jnp.concatenate([w.reshape(-1, spectrum.size) for w in weights.values()]).T
-    resolvent = 1 / (spectrum + kappa)
+    resolvent = jnp.sqrt(kappa * peak) / (spectrum + kappa)
     flat = jnp.dot(resolvent**2, columns, precision="highest")
     parts = jnp.split(flat, [3, 6, 6 + 3 * shift_count])
     shapes = (3,), (3,), (3, shift_count), (3, shift_count, shift_count)
     return {name: part.reshape(shape) for name, part, shape in zip(weights, parts, shapes, strict=True)}
 
 
-def _responses(kappa, n, ridge, width, spectrum, probe_source, probe, source):
+def _responses(kappa, n, ridge, width, spectrum, probe_source, kappa_probe, kappa_source):
     """What a probe does to the sources' common factor and to the effective penalty (both at least 0).
 
     With N = n - df1 and P = 1 - df1 / m, the fixed point kappa N P = n ridge d / m gives the smaller from
@@ -67,17 +84,17 @@ def _responses(kappa, n, ridge, width, spectrum, probe_source, probe, source):
     ridge = jnp.where(ridge > 0, ridge, scalar.vanishing(spectrum))
     learned = (spectrum / (spectrum + kappa)).sum()
     if width is None:
-        return probe_source / (n * ridge / kappa + kappa * source), jnp.zeros_like(kappa)
+        return probe_source / (n * ridge / kappa + kappa_source), jnp.zeros_like(kappa)
     inverse = 1 / width
     product = n * ridge * spectrum.size * inverse / kappa
     few_samples = n <= width
     free_width = jnp.where(few_samples, 1 - learned * inverse, 1)
     free_samples = jnp.where(few_samples, product / free_width, n - learned)
     free_width = jnp.where(few_samples, free_width, product / jnp.where(few_samples, 1, free_samples))
-    coupling = kappa * source
+    coupling = kappa_source
     determinant = free_samples * free_width + coupling * (free_samples * inverse + free_width)
-    noise_response = (free_width + coupling * inverse) * probe_source + coupling * inverse * kappa * probe
-    norm_response = kappa * inverse * (coupling * probe_source + (free_samples + coupling) * kappa * probe)
+    noise_response = (free_width + coupling * inverse) * probe_source + coupling * inverse * kappa_probe
+    norm_response = kappa * inverse * (coupling * probe_source + (free_samples + coupling) * kappa_probe)
     return noise_response / determinant, norm_response / determinant
 
 
