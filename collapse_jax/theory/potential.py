@@ -85,22 +85,20 @@ def residual(problem: Problem, state: State) -> jax.Array:
 
 
 def respond(problem: Problem, state: State, probe: jax.Array, on_features: bool) -> tuple[jax.Array, jax.Array]:
-    """A' (K, q) and mu' (q,) under q probes, each a (d,) row of ``probe`` (q, d) that adds to H.
+    """a' (K, q) and mu' (q,) under q probes, each a (d,) row of ``probe`` (q, d) that adds to H.
 
     A probe on the error of a prediction (``on_features``) sees the nonlinear part of the features; one on the linear
     coefficients does not.
     """
-    rows = _jacobian(problem, state)
-    resolvent = 1 / (state.inner + state.mu)
-    n = problem.counts.sum()
-    # Never the squared resolvent by itself: 1 / mu**2 of an empty direction overflows in float32.
-    seen = problem.spectra * resolvent[None, :] * (problem.weights * state.gamma)[:, None] * resolvent[None, :] / n
-    right = jnp.dot(seen, probe.T, precision="highest")
+    squared = 1 / (state.inner + state.mu) ** 2
+    pull = problem.weights * state.gamma / problem.counts.sum()
+    right = pull[:, None] * jnp.dot(problem.spectra, (squared[None, :] * probe).T, precision="highest")
     if problem.width is not None:
-        pulled = jnp.dot(state.mu * resolvent * resolvent, probe.T, precision="highest")
+        pulled = state.mu * jnp.dot(probe, squared, precision="highest")
         if on_features:
             pulled = pulled + _penalty(problem, state)[1]
         right = jnp.concatenate([right, pulled[None, :] / problem.width])
+    rows = _jacobian(problem, state, _sums(_columns(problem), state))
     response = jnp.dot(_inverse(rows), right, precision="highest")
     sources = problem.counts.size
     rise = state.mu * response[sources] if problem.width is not None else jnp.zeros(probe.shape[0], probe.dtype)
@@ -189,43 +187,62 @@ def _penalty(problem: Problem, state: State) -> tuple[jax.Array, jax.Array]:
     return problem.ridge * per_unit + leak * state.active.sum(), leak
 
 
+class Sums(NamedTuple):
+    """Sums over directions with the resolvent r = 1 / (H + mu)."""
+
+    seen: jax.Array  # (K,) sum_i s_ki r_i
+    squared: jax.Array  # (K,) sum_i s_ki r_i^2
+    pairs: jax.Array  # (K, K) sum_i s_ki s_li r_i^2
+
+
+def _columns(problem: Problem) -> tuple[jax.Array, jax.Array]:
+    """What the resolvent and its square are summed against, (d, K) and (d, K + K^2): the same at every step."""
+    spectra = problem.spectra
+    pairs = (spectra[:, None, :] * spectra[None, :, :]).reshape(-1, spectra.shape[1])
+    return spectra.T, jnp.concatenate([spectra, pairs]).T
+
+
+def _sums(columns: tuple[jax.Array, jax.Array], state: State) -> Sums:
+    resolvent = 1 / (state.inner + state.mu)
+    seen = jnp.dot(resolvent, columns[0], precision="highest")
+    squares = jnp.dot(resolvent**2, columns[1], precision="highest")
+    sources = seen.size
+    return Sums(seen, squares[:sources], squares[sources:].reshape(sources, sources))
+
+
 def _equations(problem: Problem, unknown: jax.Array) -> jax.Array:
     """Relative residuals (K,) or (K + 1,)."""
     state = _state(problem, unknown)
-    n = problem.counts.sum()
     resolvent = 1 / (state.inner + state.mu)
-    seen = jnp.dot(problem.spectra, resolvent, precision="highest") / n
+    return _residuals(problem, state, jnp.dot(problem.spectra, resolvent, precision="highest"))
+
+
+def _residuals(problem: Problem, state: State, seen: jax.Array) -> jax.Array:
+    n = problem.counts.sum()
     if problem.width is None:
-        return state.gamma * (1 + problem.weights * seen) - 1
+        return state.gamma * (1 + problem.weights * seen / n) - 1
     penalty, leak = _penalty(problem, state)
-    own = state.gamma * (1 + problem.weights * (seen + leak / n)) - 1
-    learned = (state.inner * resolvent).sum()
-    return jnp.append(own, (learned + penalty) / problem.width - 1)
+    own = state.gamma * (1 + problem.weights * (seen + leak) / n) - 1
+    return jnp.append(own, ((state.active * seen).sum() + penalty) / problem.width - 1)
 
 
-def _jacobian(problem: Problem, state: State) -> jax.Array:
-    """Hessian of J in (log gamma, log mu), row k divided by n_k and the last by m: off-diagonal entries are at most 0."""
-    n = problem.counts.sum()
-    sources = problem.counts.size
-    resolvent = 1 / (state.inner + state.mu)
-    share = state.active[:, None] * problem.spectra * resolvent[None, :]
-    # 1 - share_k, as a sum of the others so that it keeps its digits.
-    others = jnp.stack([state.mu * resolvent + sum(share[j] for j in range(sources) if j != k) for k in range(sources)])
-    scale = problem.weights * state.gamma / n
-    seen = scale[:, None] * problem.spectra * resolvent[None, :]
-    leak = jnp.zeros_like(state.mu) if problem.width is None else _penalty(problem, state)[1]
-    diagonal = (seen * others).sum(1) + state.gamma + scale * leak
-    coupling = jnp.dot(seen, share.T, precision="highest")
-    eye = jnp.eye(sources, dtype=bool)
-    rows = jnp.where(eye, jnp.broadcast_to(diagonal[:, None], eye.shape), -coupling)
+def _jacobian(problem: Problem, state: State, sums: Sums) -> jax.Array:
+    """Hessian of J in (log gamma, log mu), row k divided by n_k and the last by m: off-diagonal entries are at most 0.
+
+    The diagonal is a sum of positive terms: what the other sources and the penalty leave of each source's pull.
+    """
+    pull = problem.weights * state.gamma / problem.counts.sum()
+    shared = sums.pairs * state.active[None, :]
+    eye = jnp.eye(problem.counts.size, dtype=bool)
+    left = state.mu * sums.squared + jnp.where(eye, 0, shared).sum(1)
     if problem.width is None:
-        return rows
-    shrunk = state.mu * resolvent
-    column = -(seen * shrunk[None, :]).sum(1) - scale * leak
-    last = -(share * shrunk[None, :]).sum(1) - state.active * leak
-    corner = (state.inner * resolvent * shrunk).sum() + _penalty(problem, state)[0]
-    rows = jnp.concatenate([rows, column[:, None]], 1)
-    return jnp.concatenate([rows, jnp.append(last, corner)[None, :] / problem.width])
+        return jnp.where(eye, (pull * left + state.gamma)[:, None], -pull[:, None] * shared)
+    penalty, leak = _penalty(problem, state)
+    rows = jnp.where(eye, (pull * (left + leak) + state.gamma)[:, None], -pull[:, None] * shared)
+    drop = state.mu * sums.squared + leak
+    corner = state.mu * (state.active * sums.squared).sum() + penalty
+    last = jnp.append(-state.active * drop, corner) / problem.width
+    return jnp.concatenate([jnp.concatenate([rows, -(pull * drop)[:, None]], 1), last[None, :]])
 
 
 def _start(problem: Problem) -> jax.Array:
@@ -249,11 +266,14 @@ def _newton(problem: Problem, start: jax.Array) -> jax.Array:
     # The gradient of J in log mu is the last equation with its sign turned.
     sign = jnp.where(jnp.arange(start.size) < sources, 1, -1).astype(start.dtype)
 
+    columns = _columns(problem)
+
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
         unknown, _, count = state
         point = _state(problem, unknown)
-        equations = _equations(problem, unknown) * sign
-        move = -jnp.dot(_inverse(_jacobian(problem, point)), equations, precision="highest")
+        sums = _sums(columns, point)
+        equations = _residuals(problem, point, sums.seen) * sign
+        move = -jnp.dot(_inverse(_jacobian(problem, point, sums)), equations, precision="highest")
         size = 2 * jnp.abs(move).max()
         shortened = jnp.where(size > 1e-3, jnp.log1p(size) / jnp.where(size > 0, size, 1), 1)
         return unknown + shortened * move, size, count + 1
