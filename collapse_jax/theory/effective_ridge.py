@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from collapse_jax import checks
 
-NODES = 64
+NODES = 96
 MAX_STEPS = 128
 
 
@@ -108,8 +108,13 @@ def vanishing(spectrum: jax.Array) -> jax.Array:
     return jnp.where(spectrum.max() > 0, spectrum.max(), 1) * tiny
 
 
-def solve(spectrum: jax.Array, n: jax.Array, ridge: jax.Array, width: jax.Array | None = None) -> jax.Array:
-    """Kappa for valid inputs, differentiable in all of them; ridge 0 is replaced by a vanishing one."""
+def solve(
+    spectrum: jax.Array, n: jax.Array, ridge: jax.Array, width: jax.Array | None = None, nodes: int = NODES
+) -> jax.Array:
+    """The root for valid inputs, differentiable in all of them; ridge 0 is replaced by a vanishing one.
+
+    ``nodes`` is the size of the table: few where the spectrum differs from point to point, so that no table is shared.
+    """
     ridge = jnp.where(ridge > 0, ridge, jax.lax.stop_gradient(vanishing(spectrum)))
     load = load_of(spectrum.size, n, ridge, width)
 
@@ -117,7 +122,7 @@ def solve(spectrum: jax.Array, n: jax.Array, ridge: jax.Array, width: jax.Array 
         return (spectrum / (spectrum + jnp.exp(x))).sum() - _affordable(load, x)[0]
 
     def root(_: Any, start: jax.Array) -> jax.Array:
-        return _newton(jax.lax.stop_gradient(spectrum), jax.lax.stop_gradient(load), start)
+        return _newton(jax.lax.stop_gradient(spectrum), jax.lax.stop_gradient(load), start, nodes)
 
     return jnp.exp(
         jax.lax.custom_root(excess, jnp.zeros((), spectrum.dtype), root, lambda g, y: y / g(jnp.ones_like(y)))
@@ -147,23 +152,24 @@ def _affordable(load: Load, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return 2 * (load.small - cost) / (1 + ratio + width), cost / width
 
 
-def _table(spectrum: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Log kappa over the range in which df1 moves, df1 there, and its slope."""
+def _table(spectrum: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array]:
+    """Nodes in x over the range in which df1 moves (nodes,), and df1 with two derivatives there (3, nodes)."""
     largest = spectrum.max()
     smallest = jnp.min(jnp.where(spectrum > 0, spectrum, largest))
-    x = jnp.linspace(jnp.log(smallest) - 6, jnp.log(largest) + 6, NODES, dtype=spectrum.dtype)
-    resolvent = 1 / (spectrum[None, :] + jnp.exp(x)[:, None])
-    slope = -jnp.exp(x) * (spectrum[None, :] * resolvent**2).sum(1)
-    return x, (spectrum[None, :] * resolvent).sum(1), slope
+    x = jnp.linspace(jnp.log(smallest) - 6, jnp.log(largest) + 6, nodes, dtype=spectrum.dtype)
+    point = jnp.exp(x)
+    resolvent = 1 / (spectrum[None, :] + point[:, None])
+    one, two, three = (jnp.dot(resolvent**power, spectrum, precision="highest") for power in (1, 2, 3))
+    return x, jnp.stack([one, -point * two, point * (2 * point * three - two)])
 
 
-def _newton(spectrum: jax.Array, load: Load, start: jax.Array) -> jax.Array:
+def _newton(spectrum: jax.Array, load: Load, start: jax.Array, nodes: int) -> jax.Array:
     """The root in x: from the table's bracket by Newton steps, halving instead whenever a step leaves the bracket."""
     tolerance = jnp.finfo(spectrum.dtype).eps ** 0.5
     trace, rank = spectrum.sum(), (spectrum > 0).sum().astype(spectrum.dtype)
     low = jnp.log(load.cost) - jnp.log(load.small)
     high = jnp.log(jnp.maximum(4 * trace, 2 * load.cost) / load.small)
-    x, low, high = _start(_table(spectrum), load, low - 1e-3, high + 1e-3, rank)
+    x, low, high = _start(_table(spectrum, nodes), load, low - 1e-3, high + 1e-3, rank)
 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
         x, low, high, _, count = state
@@ -186,26 +192,36 @@ def _newton(spectrum: jax.Array, load: Load, start: jax.Array) -> jax.Array:
     return jax.lax.while_loop(going, step, state)[0]
 
 
-def _start(table: Any, load: Load, low: jax.Array, high: jax.Array, rank: jax.Array) -> tuple[Any, Any, Any]:
-    """A first guess and a bracket: inverse cubic interpolation inside the table, the limits of df1 outside it."""
-    nodes, learned, slopes = table
-    affordable, rise = jax.vmap(_affordable, (None, 0))(load, nodes)
-    excess, slope = learned - affordable, slopes - rise
+def _start(
+    table: tuple[jax.Array, jax.Array], load: Load, low: jax.Array, high: jax.Array, rank: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """A first guess and a bracket: the root of interpolated df1 inside the table, the limits of df1 outside it."""
+    nodes, learned = table
+    excess = learned[0] - jax.vmap(_affordable, (None, 0))(load, nodes)[0]
     below = (excess > 0).sum()
-    left, right = jnp.clip(below - 1, 0, NODES - 1), jnp.clip(below, 0, NODES - 1)
+    left, right = jnp.clip(below - 1, 0, nodes.size - 1), jnp.clip(below, 0, nodes.size - 1)
     low = jnp.where(below > 0, jnp.maximum(low, nodes[left]), low)
-    high = jnp.where(below < NODES, jnp.minimum(high, nodes[right]), high)
-    # Inverse cubic Hermite: x as a function of the excess, at excess 0.
-    f0, f1 = excess[left], excess[right]
-    step = f1 - f0
-    t = -f0 / jnp.where(step == 0, 1, step)
-    inside = (
-        nodes[left] * (1 + 2 * t) * (1 - t) ** 2
-        + nodes[right] * t**2 * (3 - 2 * t)
-        + step * t * (1 - t) * ((1 - t) / slope[left] - t / slope[right])
-    )
+    high = jnp.where(below < nodes.size, jnp.minimum(high, nodes[right]), high)
+    inside = _interpolated_root(nodes[left], nodes[1] - nodes[0], learned[:, left], learned[:, right], load)
     # Left of the table every direction is learned, so that D = rank gives the root at once.
     free = (load.small - rank) * (1 - rank * load.inverse_large)
     leftmost = jnp.where(free > 0, jnp.log(load.cost) - jnp.log(jnp.where(free > 0, free, 1)), low)
-    guess = jnp.where(below == 0, leftmost, jnp.where(below == NODES, high, inside))
+    guess = jnp.where(below == 0, leftmost, jnp.where(below == nodes.size, high, inside))
     return jnp.where((guess > low) & (guess < high), guess, (low + high) / 2), low, high
+
+
+def _interpolated_root(start: jax.Array, step: jax.Array, first: jax.Array, last: jax.Array, load: Load) -> jax.Array:
+    """Root of D and the quintic that has df1 and two derivatives at both ends of a cell, by Newton steps on scalars."""
+    f0, g0, c0 = first[0], first[1] * step, first[2] * step**2
+    f1, g1, c1 = last[0], last[1] * step, last[2] * step**2
+    rise = f1 - f0
+    cubic = 10 * rise - 6 * g0 - 4 * g1 - (3 * c0 - c1) / 2
+    quartic = -15 * rise + 8 * g0 + 7 * g1 + (3 * c0 - 2 * c1) / 2
+    quintic = 6 * rise - 3 * (g0 + g1) - (c0 - c1) / 2
+    t = jnp.full_like(f0, 0.5)
+    for _ in range(5):
+        affordable, slope = _affordable(load, start + t * step)
+        value = f0 + t * (g0 + t * (c0 / 2 + t * (cubic + t * (quartic + t * quintic))))
+        tangent = g0 + t * (c0 + t * (3 * cubic + t * (4 * quartic + t * 5 * quintic)))
+        t = jnp.clip(t - (value - affordable) / (tangent - slope * step), 0, 1)
+    return start + t * step

@@ -85,7 +85,7 @@ def residual(problem: Problem, state: State) -> jax.Array:
 
 
 def respond(problem: Problem, state: State, probe: jax.Array, on_features: bool) -> tuple[jax.Array, jax.Array]:
-    """a' (K, q) and mu' (q,) under q probes, each a (d,) row of ``probe`` (q, d) that adds to H.
+    """Responses a' (K, q) and mu' (q,) to q probes, each a (d,) row of ``probe`` (q, d) that adds to H.
 
     A probe on the error of a prediction (``on_features``) sees the nonlinear part of the features; one on the linear
     coefficients does not.
@@ -254,7 +254,7 @@ def _start(problem: Problem) -> jax.Array:
     pooled = jnp.dot(pull / pull.sum(), problem.spectra, precision="highest")
     n = problem.counts.sum()
     ridge = (problem.ridge + problem.leak * total) / problem.linear
-    kappa = scalar.solve(pooled, n, ridge / total, problem.width)
+    kappa = scalar.solve(pooled, n, ridge / total, problem.width, nodes=8)
     free = jnp.clip(1 - (pooled / (pooled + kappa)).sum() / n, 1e-12, 1.0)
     logs = jnp.broadcast_to(jnp.log(free), problem.counts.shape)
     return logs if problem.width is None else jnp.append(logs, jnp.log(kappa * total * free))

@@ -82,7 +82,7 @@ def _responses(kappa, n, ridge, width, spectrum, probe_source, kappa_probe, kapp
     the larger.
     """
     ridge = jnp.where(ridge > 0, ridge, scalar.vanishing(spectrum))
-    learned = (spectrum / (spectrum + kappa)).sum()
+    learned = jnp.dot(1 / (spectrum + kappa), spectrum, precision="highest")
     if width is None:
         return probe_source / (n * ridge / kappa + kappa_source), jnp.zeros_like(kappa)
     inverse = 1 / width
