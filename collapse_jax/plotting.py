@@ -165,7 +165,17 @@ def heat_map(dataset: xr.Dataset, *, x: str, y: str, variable: str = "total", ax
     return axes
 
 
-def pareto(dataset: xr.Dataset, *, x: str, y: str, colour: str, hue: str | None = None, ax: Axes | None = None) -> Axes:
+def pareto(
+    dataset: xr.Dataset,
+    *,
+    x: str,
+    y: str,
+    colour: str,
+    hue: str | None = None,
+    ax: Axes | None = None,
+    legend: bool = True,
+    colour_bar: bool = True,
+) -> Axes:
     """Scatter variable ``y`` against variable ``x``, with the frontier of points that no other beats in both.
 
     Args:
@@ -175,6 +185,8 @@ def pareto(dataset: xr.Dataset, *, x: str, y: str, colour: str, hue: str | None 
         colour: coordinate that colours the points.
         hue: dimension with one marker and one frontier (a black line) a value.
         ax: axes to draw on; new ones by default.
+        legend: whether to draw the legend of hues.
+        colour_bar: whether to draw the colour bar.
 
     Raises:
         KeyError: for a variable, coordinate or dimension that the dataset does not have.
@@ -198,7 +210,8 @@ def pareto(dataset: xr.Dataset, *, x: str, y: str, colour: str, hue: str | None 
         shade = xr.broadcast(dataset[colour], table[x])[0].transpose(*table[x].dims).values.ravel()
         axes.scatter(across, up, c=shade, norm=norm, cmap="viridis", marker=style.marker, s=26, alpha=0.9, lw=0)
         best = frontier(across, up)
-        axes.plot(across[best], up[best], color="black", linestyle=style.line, lw=1.3, zorder=3)
+        ring = {"marker": style.marker, "mfc": "none", "mec": "black", "ms": 6}
+        axes.plot(across[best], up[best], color="black", linestyle=style.line, lw=1.3, zorder=3, **ring)
         # The marker's shape is the key to the hue; its colour is not, so the legend shows it in grey.
         if hue is not None:
             axes.add_line(_sample(style, _number(value), color="black", mfc="grey", mec="none"))
@@ -206,10 +219,10 @@ def pareto(dataset: xr.Dataset, *, x: str, y: str, colour: str, hue: str | None 
     _scale(axes.set_yscale, dataset[y].values)
     axes.set_xlabel(label(dataset, x))
     axes.set_ylabel(label(dataset, y))
-    mappable = ScalarMappable(norm=norm, cmap="viridis")
-    axes.figure.colorbar(mappable, ax=axes, label=label(dataset, colour))
-    if hue is not None:
-        axes.legend(title=label(dataset, hue))
+    if colour_bar:
+        axes.figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, label=label(dataset, colour))
+    if legend and hue is not None:
+        axes.legend(title=label(dataset, hue), fontsize="small", title_fontsize="small", handlelength=3)
     return axes
 
 
@@ -321,7 +334,7 @@ def _new_axes() -> Axes:
 
 
 def _select(dataset: xr.Dataset, hue: str | None, value: Hashable) -> xr.Dataset:
-    return dataset if hue is None else dataset.sel({hue: value})
+    return dataset.sel({hue: value}) if hue in dataset.dims else dataset
 
 
 def _line(axes: Axes, dataset: xr.Dataset, x: str, variable: str, style: _Style) -> None:
