@@ -69,7 +69,7 @@ def scipy_projections(mixture: cj.Mixture, points: dict[str, jax.Array]) -> tupl
 
 
 def scipy_sources(mixture: cj.Mixture, points: dict[str, jax.Array]) -> tuple[float, np.ndarray]:
-    """kappa of three sources by SciPy's ``root`` in logarithms: the fixed point alone, without the risk that follows."""
+    """Fixed point of three sources by SciPy's ``root`` in logarithms, without the risk that follows."""
     spectra = np.asarray(mixture.spectra)
     columns = [np.asarray(points[name]).tolist() for name in ("n", "fraction", "ridge")]
     found = []
