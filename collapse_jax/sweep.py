@@ -214,7 +214,7 @@ def _dataset(result: Any, coordinates: dict[str, np.ndarray], shape: tuple[int, 
     dims = (*coordinates, *(() if seeds is None else ("seed",)))
     variables = {}
     for name, leaf in _named(result).items():
-        array = leaf.reshape(*shape, *leaf.shape[1:]) if seeds is not None else leaf.reshape(*shape, *leaf.shape[2:])
+        array = leaf.reshape((*shape, *leaf.shape[1 if seeds is not None else 2 :]))
         own = tuple(f"{name}_{axis}" for axis in range(array.ndim - len(dims)))
         variables[name] = ((*dims, *own), array)
     coords = {name: (name, values) for name, values in coordinates.items()}

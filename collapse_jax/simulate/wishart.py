@@ -24,7 +24,7 @@ def draw(key: jax.Array, dim: int, degrees: jax.Array) -> Draws:
     below_key, diagonal_key = jax.random.split(key)
     normals = jnp.tril(jax.random.normal(below_key, (degrees.size, dim, dim), degrees.dtype), -1)
     free = degrees[:, None] - jnp.arange(dim, dtype=degrees.dtype)[None, :]
-    chi_squared = 2 * jax.random.gamma(diagonal_key, jnp.where(free > 0, free, 1) / 2)
+    chi_squared = 2 * jax.random.gamma(diagonal_key, jnp.where(free > 0, free, 1) / 2, dtype=degrees.dtype)
     return Draws(normals, jnp.where(free > 0, jnp.sqrt(chi_squared), 0))
 
 
