@@ -1,0 +1,240 @@
+"""The command line: ``python -m collapse_jax``.
+
+A command is a row of :data:`COMMANDS`. Its ``configure`` adds arguments to a parser and its ``run`` computes; ``run`` imports
+what it needs itself, so that ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+
+class Command(NamedTuple):
+    """One sub-command: what it does in a line, its arguments, its work."""
+
+    summary: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+class UserError(Exception):
+    """A mistake that the user can correct: shown in one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 2 for a mistake in the arguments or files, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # The study is what the package is for, so it needs no name.
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
+        words = ["study", *words]
+    try:
+        arguments = _parser().parse_args(words)
+    except SystemExit as stop:  # argparse has printed help, version or mistake
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        _turn_on_float64()
+        COMMANDS[arguments.command].run(arguments)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. Finished files are in {arguments.out}", file=sys.stderr)
+        return INTERRUPTED
+    except (UserError, ValueError, OSError) as mistake:
+        if arguments.debug:
+            raise
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _turn_on_float64() -> None:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+
+# Arguments -------------------------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    import collapse_jax
+
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m collapse_jax",
+        description="What a mixture of real and synthetic data does to the test error, by exact theory and exact simulation.",
+        epilog=(
+            "examples:\n"
+            "  python -m collapse_jax                           the study, about a minute on two cores\n"
+            "  python -m collapse_jax --out here --seed 7       elsewhere, with other random numbers\n"
+            "  python -m collapse_jax --preset smoke            small and coarse, in seconds\n"
+            "  python -m collapse_jax figures                   list the published figures\n"
+            "  python -m collapse_jax figures strong-3          reproduce one of them\n"
+            "  python -m collapse_jax study --help              all options of a command\n"
+        ),
+        formatter_class=style,
+    )
+    parser.add_argument("--version", action="version", version=f"collapse_jax {collapse_jax.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+    for name, command in COMMANDS.items():
+        own = commands.add_parser(
+            name,
+            help=command.summary,
+            description=(command.run.__doc__ or "").replace("\n    ", "\n"),
+            formatter_class=style,
+        )
+        command.configure(own)
+        own.add_argument("--out", metavar="DIR", default="results", help="where files go (default: %(default)s)")
+        own.add_argument("--seed", type=_seed, default=0, help="of the random numbers (default: %(default)s)")
+        own.add_argument("--debug", action="store_true", help="show where an error comes from")
+    return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
+    return int(text)
+
+
+def _configure_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset",
+        choices=("laptop", "smoke"),
+        default="laptop",
+        help="laptop: about a minute on two cores; smoke: small and coarse, for tests (default: %(default)s)",
+    )
+
+
+def _configure_figures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help='figures to make, or "all"; none lists them')
+    parser.add_argument(
+        "--preset",
+        choices=("full", "smoke"),
+        default="full",
+        help="full: the parameters of the paper; smoke: a tenth of the size, for tests (default: %(default)s)",
+    )
+
+
+# Commands --------------------------------------------------------------------------------------------------------------------
+
+
+def _run_study(arguments: argparse.Namespace) -> None:
+    """Strong model collapse on Gaussian data and on handwritten digits, theory and experiment side by side.
+
+    Prints from which n on more data stops helping at each synthetic fraction, and writes datasets
+    (NetCDF; read them with xarray.open_dataset) and pictures (PNG).
+    """
+    from collapse_jax import digits_study, report, study
+
+    directory = report.writable_directory(arguments.out)
+    gaussian, images = study.SIZES[arguments.preset], digits_study.SIZES[arguments.preset]
+    with _Stages(6) as stages:
+        more_data = stages.run("Gaussian data: more samples", study.samples, gaussian, arguments.seed)
+        wider = stages.run("Gaussian data: wider models", study.widths, gaussian, arguments.seed)
+        stages.run("Gaussian data: files", _save_gaussian, report, directory, more_data, wider, arguments)
+        task = digits_study.task(arguments.seed)
+        digits = stages.run("digits: more images", digits_study.samples, task, images, arguments.seed)
+        projected = stages.run("digits: wider models", digits_study.widths, task, images, arguments.seed)
+        stages.run("digits: files", _save_digits, report, directory, digits, projected, arguments)
+    console = _console()
+    report.print_samples(console, more_data)
+    report.print_widths(console, wider)
+    report.print_digits(console, digits, projected)
+    console.print(f"Pictures (study, decomposition, digits .png) and datasets (.nc) are in {directory}/")
+
+
+def _save_gaussian(report: Any, directory: Any, more_data: Any, wider: Any, arguments: argparse.Namespace) -> None:
+    from collapse_jax import study
+
+    report.save_datasets(directory, "study_samples", more_data.comparison._asdict(), arguments.seed)
+    report.save_datasets(directory, "study_widths", wider.comparison._asdict(), arguments.seed)
+    report.save_picture(directory, "study", study.draw(more_data, wider))
+    report.save_picture(directory, "decomposition", study.draw_decomposition(wider))
+
+
+def _save_digits(report: Any, directory: Any, digits: Any, projected: Any, arguments: argparse.Namespace) -> None:
+    from collapse_jax import digits_study
+
+    report.save_datasets(directory, "digits_samples", digits.comparison._asdict(), arguments.seed)
+    report.save_datasets(directory, "digits_widths", projected._asdict(), arguments.seed)
+    report.save_picture(directory, "digits", digits_study.draw(digits, projected))
+
+
+def _run_figures(arguments: argparse.Namespace) -> None:
+    """Reproduce published figures: theory as lines, simulation as points. Without a name, list them.
+
+    Each figure becomes NAME.png and one NAME_*.nc a dataset.
+    """
+    from collapse_jax import report
+    from collapse_jax.figures import FIGURES
+
+    console = _console()
+    if not arguments.names:
+        for figure in FIGURES.values():
+            console.print(f"{figure.name:<12} {figure.title}", highlight=False)
+        return
+    names = list(FIGURES) if arguments.names == ["all"] else arguments.names
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        raise UserError(f"no figure is called {', '.join(unknown)}; there are {', '.join(FIGURES)} and all")
+    directory = report.writable_directory(arguments.out)
+    for name in names:
+        # The sweeps inside a figure show their own progress.
+        print(f"figure {name}", file=sys.stderr)
+        datasets = FIGURES[name].compute(arguments.preset, arguments.seed)
+        report.save_datasets(directory, name, datasets, arguments.seed)
+        picture = report.save_picture(directory, name, FIGURES[name].draw(datasets))
+        console.print(f"{picture}  {FIGURES[name].title}", highlight=False, soft_wrap=True)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+class _Stages:
+    """A progress bar over the stages of a command, on standard error; plain lines where that is not a terminal."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.console = Console(stderr=True)
+        columns = (
+            SpinnerColumn(),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+        )
+        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal, transient=True)
+        self.task = self.bar.add_task("starting", total=total)
+
+    def __enter__(self) -> "_Stages":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def run(self, description: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do one stage's work."""
+        self.bar.update(self.task, description=description)
+        if self.bar.disable:
+            self.console.print(description, highlight=False)
+        result = work(*arguments)
+        self.bar.advance(self.task)
+        return result
+
+
+COMMANDS = {
+    "study": Command(
+        "strong model collapse, on Gaussian data and on digits (the default)", _configure_study, _run_study
+    ),
+    "figures": Command("published figures: list them, or make them", _configure_figures, _run_figures),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""What a command leaves behind: tables and sentences on the screen, datasets and pictures on the disk."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import xarray as xr
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from collapse_jax import digits_study, study
+from collapse_jax.sweep import mean_and_error
+
+FRACTION = "synthetic\nfraction p₂"
+
+
+def writable_directory(path: str) -> Path:
+    """The directory, made if need be; raises before hours are computed that could not be saved.
+
+    Raises:
+        OSError: where no file can be written, with the way out.
+    """
+    directory = Path(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write to {path}: {error.strerror}. Choose another directory with --out DIR") from error
+    return directory
+
+
+def save_datasets(directory: Path, name: str, datasets: dict[str, xr.Dataset], seed: int) -> list[Path]:
+    """Write each dataset to ``name_key.nc`` (NetCDF 3), with the command that made it among its attributes."""
+    paths = []
+    for key, dataset in datasets.items():
+        path = directory / f"{name}_{key}.nc"
+        made = dataset.assign_attrs(command=command_line(), main_seed=seed)
+        with _finished(path) as unfinished:
+            made.to_netcdf(unfinished, engine="scipy")
+        paths.append(path)
+    return paths
+
+
+def save_picture(directory: Path, name: str, picture: Figure) -> Path:
+    """Write ``name.png``."""
+    path = directory / f"{name}.png"
+    with _finished(path) as unfinished:
+        picture.savefig(unfinished, dpi=130, format="png")
+    return path
+
+
+def command_line() -> str:
+    """The command that the user typed, in a form that can be typed again."""
+    return " ".join(["python -m collapse_jax", *sys.argv[1:]])
+
+
+class _finished:  # noqa: N801 - reads as a word after "with"
+    """A file appears under its name only when it is complete, so that an interrupted run leaves no halves."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.unfinished = path, path.with_name(f".{path.name}.unfinished")
+
+    def __enter__(self) -> Path:
+        return self.unfinished
+
+    def __exit__(self, failure: object, *_: object) -> None:
+        if failure is None:
+            os.replace(self.unfinished, self.path)
+        else:
+            self.unfinished.unlink(missing_ok=True)
+
+
+def print_samples(console: Console, result: study.Samples) -> None:
+    """Where more data stops helping on Gaussian data."""
+    attributes = result.comparison.theory.attrs
+    console.print(
+        _table(
+            f"More data: linear model, d = {attributes['dim']}, quality c² = {attributes['quality']:g}",
+            (
+                FRACTION,
+                "error with\nendless data",
+                "more data stops\nhelping from n =",
+                "real samples that\ndo as well alone",
+            ),
+            [_saturation_row(row, result.comparison) for row in result.saturations],
+        )
+    )
+    for line in saturation_sentences(result.saturations, float(result.comparison.theory.n.max()), "samples"):
+        console.print(line)
+    console.print(agreement_sentence("Theory and simulation", study.agreement(result.comparison)), "\n")
+
+
+def print_widths(console: Console, result: study.Widths) -> None:
+    """What a wider model costs."""
+    attributes = result.comparison.theory.attrs
+    rows = [
+        (f"{r.quality:g}", count(r.width), f"{r.error:.3f}", f"{r.widest:.3f}", f"{100 * r.collapse / r.widest:.0f} %")
+        for r in result.best
+    ]
+    widest = count(float(result.comparison.theory.width.max()))
+    console.print(
+        _table(
+            f"Wider models: random projections, d = {attributes['dim']}, n = {attributes['n']}, half of it synthetic",
+            ("quality c²", "best width", "error there", f"error at\nwidth {widest}", "of which\ncollapse"),
+            rows,
+        )
+    )
+    console.print(width_sentence(result.best))
+    console.print(agreement_sentence("Theory and simulation", study.agreement(result.comparison)), "\n")
+
+
+def print_digits(console: Console, result: digits_study.Samples, widths: study.Comparison) -> None:
+    """The same on handwritten digits, measured beside theory."""
+    attributes = result.comparison.theory.attrs
+    n, splits = int(result.comparison.measured.n.max()), result.comparison.measured.sizes["seed"]
+    console.print(
+        _table(
+            f"Handwritten digits: ridge on pixels, teacher fitted on {attributes['teacher_images']} images "
+            f"(c² = {attributes['quality']:.2f})",
+            (
+                FRACTION,
+                f"excess error\nat n = {n}",
+                "theory",
+                "misread",
+                "theory, end-\nless images",
+                "images stop help-\ning from n =",
+            ),
+            _digits_rows(result),
+        )
+    )
+    console.print(
+        f"Excess error: squared error on {attributes['held_out']} held-out images beyond the "
+        f"{attributes['noise_variance']:.3f} that the best linear model leaves; ± standard error over {splits} splits."
+    )
+    for line in saturation_sentences(result.saturations, float(result.comparison.theory.n.max()), "images"):
+        console.print(line)
+    console.print(agreement_sentence("Theory and measurement, pixels", study.agreement(result.comparison)))
+    console.print(agreement_sentence("Theory and measurement, random projections", study.agreement(widths)), "\n")
+
+
+def saturation_sentences(rows: Sequence[study.Saturation], largest: float, unit: str) -> list[str]:
+    """What matters, in words: from which n on more data stops helping, and at what error.
+
+    Example:
+        >>> row = study.Saturation(synthetic_fraction=0.1, floor=0.0025, stops_at=16768.0, real_alone=600.0)
+        >>> print(*saturation_sentences([row], 1e9, "samples"))
+        With 10 % synthetic data, more data stops helping from n = 17,000 on: the error stays within 10 % of 0.0025,
+        which 600 real samples alone reach.
+    """
+    sentences = []
+    for row in rows:
+        percent = 100 * row.synthetic_fraction
+        share = f"{percent:g} % synthetic data" if percent else "real data only"
+        if row.stops_at > largest:
+            sentences.append(f"With {share}, more data still helps at n = {count(largest)}.")
+            continue
+        alone = f", which {count(row.real_alone)} real {unit} alone reach" if row.synthetic_fraction else ""
+        sentences.append(
+            f"With {share}, more data stops helping from n = {count(row.stops_at)} on: "
+            f"the error stays within {100 * study.WITHIN:g} % of {row.floor:.2g}{alone}."
+        )
+    return sentences
+
+
+def width_sentence(rows: Sequence[study.BestWidth]) -> str:
+    """How the best width falls with the quality of the synthetic data.
+
+    Example:
+        >>> rows = [study.BestWidth(0.0, 1700.0, 0.11, 0.11, 0.0), study.BestWidth(1.0, 20.0, 0.8, 1.6, 1.5)]
+        >>> print(width_sentence(rows))
+        With perfect labels (c² = 0) the best width is 1,700; with c² = 1 it is 20, and the widest model's error is
+        2.0 times as large.
+    """
+    first, last = rows[0], rows[-1]
+    return (
+        f"With perfect labels (c² = {first.quality:g}) the best width is {count(first.width)}; "
+        f"with c² = {last.quality:g} it is {count(last.width)}, "
+        f"and the widest model's error is {last.widest / last.error:.1f} times as large."
+    )
+
+
+def agreement_sentence(sides: str, gap: study.Agreement) -> str:
+    """How far theory and experiment are apart.
+
+    Example:
+        >>> gap = study.Agreement(84, 3.3, 0.5, 4.1, 1.6, {"n": 192.0, "synthetic_fraction": 0.01})
+        >>> print(agreement_sentence("Theory and simulation", gap))
+        Theory and simulation: 84 points differ by 0.5 % typically and by 3.3 % at most (at n = 192, synthetic_fraction = 0.01);
+        in standard errors 1.6 and 4.1.
+    """
+    where = ", ".join(f"{name} = {value:g}" for name, value in gap.where.items())
+    return (
+        f"{sides}: {gap.points} points differ by {gap.typical_percent:.1f} % typically and by {gap.worst_percent:.1f} % "
+        f"at most (at {where}); in standard errors {gap.typical_errors:.1f} and {gap.worst_errors:.1f}."
+    )
+
+
+def count(value: float) -> str:
+    """A number of samples to two digits, as people write it.
+
+    Example:
+        >>> count(16768.0), count(6.4e5), count(5.24e7), count(1e9), count(192)
+        ('17,000', '640,000', '52 million', '1 billion', '190')
+    """
+    value = float(f"{value:.2g}")
+    for size, name in ((1e9, "billion"), (1e6, "million")):
+        if value >= size:
+            return f"{value / size:g} {name}"
+    return f"{value:,.0f}"
+
+
+def _saturation_row(row: study.Saturation, comparison: study.Comparison) -> tuple[str, ...]:
+    largest = float(comparison.theory.n.max())
+    if row.stops_at > largest:
+        return f"{row.synthetic_fraction:g}", "none reached", f"beyond {count(largest)}", "-"
+    alone = "-" if row.synthetic_fraction == 0 else count(row.real_alone)
+    return f"{row.synthetic_fraction:g}", f"{row.floor:.2g}", count(row.stops_at), alone
+
+
+def _digits_rows(result: digits_study.Samples) -> Iterable[tuple[str, ...]]:
+    comparison = result.comparison
+    mean, error = mean_and_error(comparison.measured)
+    for row in result.saturations:
+        at = {"n": float(mean.n.max()), "synthetic_fraction": row.synthetic_fraction}
+        here = mean.sel(at)
+        fraction, floor, stops_at, _ = _saturation_row(row, comparison)
+        measured = f"{float(here.total):.4f} ± {float(error.sel(at).total):.4f}"
+        theory = f"{float(comparison.theory.total.sel(at)):.4f}"
+        yield fraction, measured, theory, f"{100 * float(here.misread):.1f} %", floor, stops_at
+
+
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
