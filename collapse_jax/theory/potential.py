@@ -90,11 +90,11 @@ def respond(problem: Problem, state: State, probe: jax.Array, on_features: bool)
     A probe on the error of a prediction (``on_features``) sees the nonlinear part of the features; one on the linear
     coefficients does not.
     """
-    squared = 1 / (state.inner + state.mu) ** 2
-    pull = problem.weights * state.gamma / problem.counts.sum()
+    squared = _squared_resolvent(state)
+    pull = problem.weights * state.gamma / problem.counts.sum() / state.mu
     right = pull[:, None] * jnp.dot(problem.spectra, (squared[None, :] * probe).T, precision="highest")
     if problem.width is not None:
-        pulled = state.mu * jnp.dot(probe, squared, precision="highest")
+        pulled = jnp.dot(probe, squared, precision="highest")
         if on_features:
             pulled = pulled + _penalty(problem, state)[1]
         right = jnp.concatenate([right, pulled[None, :] / problem.width])
@@ -191,8 +191,8 @@ class Sums(NamedTuple):
     """Sums over directions with the resolvent r = 1 / (H + mu)."""
 
     seen: jax.Array  # (K,) sum_i s_ki r_i
-    squared: jax.Array  # (K,) sum_i s_ki r_i^2
-    pairs: jax.Array  # (K, K) sum_i s_ki s_li r_i^2
+    squared: jax.Array  # (K,) sum_i s_ki mu r_i^2
+    pairs: jax.Array  # (K, K) sum_i s_ki s_li mu r_i^2
 
 
 def _columns(problem: Problem) -> tuple[jax.Array, jax.Array]:
@@ -205,9 +205,15 @@ def _columns(problem: Problem) -> tuple[jax.Array, jax.Array]:
 def _sums(columns: tuple[jax.Array, jax.Array], state: State) -> Sums:
     resolvent = 1 / (state.inner + state.mu)
     seen = jnp.dot(resolvent, columns[0], precision="highest")
-    squares = jnp.dot(resolvent**2, columns[1], precision="highest")
+    squares = jnp.dot(_squared_resolvent(state), columns[1], precision="highest")
     sources = seen.size
     return Sums(seen, squares[:sources], squares[sources:].reshape(sources, sources))
+
+
+def _squared_resolvent(state: State) -> jax.Array:
+    """(d,) mu r^2. Along a direction without variance r^2 = 1 / mu^2 would overflow in float32."""
+    resolvent = 1 / (state.inner + state.mu)
+    return state.mu * resolvent * resolvent
 
 
 def _equations(problem: Problem, unknown: jax.Array) -> jax.Array:
@@ -232,15 +238,15 @@ def _jacobian(problem: Problem, state: State, sums: Sums) -> jax.Array:
     The diagonal is a sum of positive terms: what the other sources and the penalty leave of each source's pull.
     """
     pull = problem.weights * state.gamma / problem.counts.sum()
-    shared = sums.pairs * state.active[None, :]
+    shared = sums.pairs * state.active[None, :] / state.mu
     eye = jnp.eye(problem.counts.size, dtype=bool)
-    left = state.mu * sums.squared + jnp.where(eye, 0, shared).sum(1)
+    left = sums.squared + jnp.where(eye, 0, shared).sum(1)
     if problem.width is None:
         return jnp.where(eye, (pull * left + state.gamma)[:, None], -pull[:, None] * shared)
     penalty, leak = _penalty(problem, state)
     rows = jnp.where(eye, (pull * (left + leak) + state.gamma)[:, None], -pull[:, None] * shared)
-    drop = state.mu * sums.squared + leak
-    corner = state.mu * (state.active * sums.squared).sum() + penalty
+    drop = sums.squared + leak
+    corner = (state.active * sums.squared).sum() + penalty
     last = jnp.append(-state.active * drop, corner) / problem.width
     return jnp.concatenate([jnp.concatenate([rows, -(pull * drop)[:, None]], 1), last[None, :]])
 
