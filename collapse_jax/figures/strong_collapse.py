@@ -49,7 +49,7 @@ def _simulate(
     seed: int,
     qualities: Sequence[float],
     point: Callable[..., cj.Risk],
-    **axes: Sequence[float] | np.ndarray,
+    **axes: Any,
 ) -> xr.Dataset:
     """Simulations at c^2 = 1 for all qualities: the collapse is proportional to c^2, and nothing else depends on it."""
     dataset = cj.sweep(point, key=jax.random.key(seed), seeds=6 if full else 24, **axes)
@@ -139,7 +139,12 @@ def _samples(datasets: Datasets) -> float:
 def _draw_2(datasets: Datasets) -> Picture:
     picture = Picture(figsize=(13, 4.1), layout="constrained")
     axes = picture.subplots(1, 4)
-    plotting.decomposition(datasets["theory"], datasets["simulated"], x="width", hue="quality", axes=axes)
+    theory, simulated = datasets["theory"], datasets["simulated"]
+    for panel, part in zip(axes, plotting.PARTS, strict=True):
+        # Bias and variance are the same for every quality.
+        few = slice(1) if part in ("bias", "variance") else slice(None)
+        one, points = theory.isel(quality=few), simulated.isel(quality=few)
+        plotting.curves(one, points, x="width", hue="quality", variable=part, ax=panel, legend=panel is axes[-1])
     for panel, top in zip(axes, (1.0, 0.6, 5.0, 6.0), strict=True):
         panel.set_yscale("linear")
         panel.set_ylim(-0.02 * top, top)
@@ -217,7 +222,7 @@ def _mixed_or_real(size: str, seed: int) -> Datasets:
 
     # No synthetic sample at all is the real data alone: one sweep does for both errors.
     counts = [0, *synthetic]
-    widths, few = (np.round(samples * np.exp(np.linspace(-0.5, 0.7, steps))) for steps in (61, 7 if full else 3))
+    widths, few = (np.round(samples * np.exp(np.linspace(-0.5, 0.7, steps))) for steps in (61, 7 if full else 2))
     return {
         "theory": _pairs(
             cj.sweep(theory, n_synthetic=counts, quality=QUALITIES, width=np.union1d(widths, few)), samples
@@ -252,7 +257,7 @@ def _draw_1(datasets: Datasets) -> Picture:
         for quality in theory.quality.values:
             at, bar = (dataset.sel(n_synthetic=n_synthetic, quality=quality) for dataset in (mean, error))
             panel.errorbar(at.real_only, at.mix, bar.mix, bar.real_only, **look, label=name if quality == 0 else None)
-        panel.set(title=f"{n_synthetic:g} synthetic samples", xlim=(0.14, 3), ylim=(0.14, 20))
+        panel.set(title=f"{n_synthetic:g} synthetic samples", xlim=(0.14, 2.2), ylim=(0.14, 12))
         _plain_ticks(panel, [0.2, 0.5, 1, 2], "x")
         _plain_ticks(panel, [0.2, 0.5, 1, 2, 5, 10])
         panel.label_outer()
@@ -389,7 +394,7 @@ def _legend_9(axes: Axes, best: xr.Dataset, stars: Any) -> None:
         handles[at].set_linestyle("-")
         names[at] += f"  (α* = {alpha:.3f})"
     handles += [stars, Line2D([], [], color="black", lw=1, ls=(0, (4, 3)))]
-    names += ["best weight α* of the theory", "as printed: noise σ_k² = p_k"]
+    names += ["best weight α* of the theory", r"as printed: noise $\sigma_k^2 = p_k$"]
     axes.legend(
         handles, names, title=own.get_title().get_text(), fontsize="small", title_fontsize="small", handlelength=3
     )
@@ -409,8 +414,8 @@ STRONG_COLLAPSE = (
     Figure(
         "strong-2",
         "Bias, variance and collapse against the width",
-        f"{APPENDIX} n1 = 300, n2 = 200. Panels: bias, variance, collapse and their sum against m, one curve a c^2; "
-        f"dotted line: m = n = 500. {TRACE}",
+        f"{APPENDIX} n1 = 300, n2 = 200. Panels: bias, variance, collapse and their sum against m, one curve a c^2 "
+        f"(bias and variance do not depend on it); dotted line: m = n = 500. {TRACE}",
         _widths,
         _draw_2,
     ),
