@@ -10,8 +10,8 @@ These are the stationarity conditions of
 
     J = sum_i log(1 + H_i / mu) + sum_k n_k (gamma_k - log gamma_k) + m log mu + d ridge / mu
 
-which is convex in (log gamma, log mu), being made of log-sum-exp and exponential terms. A Newton step of infinity norm h,
-shortened by log(1 + h) / h, therefore descends from everywhere and is quadratic at the end.
+which is convex in (log gamma, log mu), being made of log-sum-exp and exponential terms. A Newton step whose largest entry
+is h / 2, shortened by log(1 + h) / h, therefore descends from everywhere and is quadratic at the end.
 
 The fitted mean is w^ = sum_k a_k s_k w_k / (H + mu). A probe t * s_T on the error moves a by a' and mu by mu' (both at least
 0: the Hessian is an M-matrix), and the envelope theorem gives the risk as a sum of squares, so nothing cancels:
