@@ -79,7 +79,7 @@ def compare(
         fine: further values of some axes, for theory alone.
         **axes: one sequence of numbers a name.
     """
-    lines = axes | {name: np.union1d(axes[name], values) for name, values in fine.items()}
+    lines: dict[str, Any] = axes | {name: np.union1d(axes[name], values) for name, values in fine.items()}
     return Comparison(
         cj.sweep(theory, **lines, progress=False),
         cj.sweep(experiment, key=key, seeds=seeds, **axes, progress=False),

@@ -1,6 +1,6 @@
 """Handwritten digits that come with scikit-learn: real input without a network."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def digits() -> Images:
     """
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     inputs = jnp.asarray(bunch.data, jnp.result_type(float)) / 16
     labels = jnp.asarray(bunch.target)
     return Images(inputs, labels, jax.nn.one_hot(labels, 10, dtype=inputs.dtype))
