@@ -26,8 +26,17 @@ def datasets(name):
     return _computed(FIGURES[name].compute)
 
 
-def projected(quality, width, counts=(300.0, 200.0)):
-    return cj.theory.risk(projections(600, quality), counts, RIDGE, width)
+WIDTHS = np.array([*range(5, 485, 5), 1000])
+
+
+@jax.jit
+def projected(quality):
+    """Figures 2 and 5 at full size, for each of WIDTHS."""
+
+    def risk(width):
+        return cj.theory.risk(projections(600, quality), (300.0, 200.0), RIDGE, width)
+
+    return jax.vmap(risk)(jnp.asarray(WIDTHS, float))
 
 
 def weighted(dim, n_real, n_synthetic, alpha, noise, ridge=0.0):
@@ -43,15 +52,14 @@ def weighted(dim, n_real, n_synthetic, alpha, noise, ridge=0.0):
 
 def test_figure_2_has_the_printed_bias_variance_and_collapse():
     """Read off the print, one draw of the labels: bias 0.85 falling to 0.38 at m ~ 250, then 0.08, 0.06 and 1.7 at m = 1000."""
-    assert float(projected(1.0, 10.0).bias) == pytest.approx(0.81, abs=0.01)
-    widths = jnp.arange(100.0, 450.0, 5.0)
-    bias = jax.vmap(lambda width: projected(1.0, width).bias)(widths)
-    assert float(bias.min()) == pytest.approx(0.444, abs=0.001)
-    assert abs(float(widths[bias.argmin()]) - 250) <= 20
-    end = projected(1.0, 1000.0)
-    assert float(end.bias) == pytest.approx(0.10, abs=0.005)
-    assert float(end.variance) == pytest.approx(0.063, abs=0.001)
-    assert float(end.collapse) == pytest.approx(1.69, abs=0.01)
+    risk = projected(1.0)
+    assert float(risk.bias[WIDTHS == 10][0]) == pytest.approx(0.81, abs=0.01)
+    below = risk.bias[WIDTHS < 450]
+    assert float(below.min()) == pytest.approx(0.444, abs=0.001)
+    assert abs(WIDTHS[below.argmin()] - 250) <= 20
+    assert float(risk.bias[-1]) == pytest.approx(0.10, abs=0.005)
+    assert float(risk.variance[-1]) == pytest.approx(0.063, abs=0.001)
+    assert float(risk.collapse[-1]) == pytest.approx(1.69, abs=0.01)
 
 
 def test_figure_3_starts_at_one_and_ends_at_a_thousandth_unless_the_data_are_synthetic():
@@ -74,17 +82,17 @@ def test_figure_3_starts_at_one_and_ends_at_a_thousandth_unless_the_data_are_syn
 @pytest.mark.parametrize(("quality", "narrower"), [(0.0, False), (0.1, False), (0.5, True), (1.0, True)])
 def test_figure_5_large_models_pay_only_for_good_synthetic_data(quality, narrower):
     """The best width below n beats 2n where the synthetic data are bad."""
-    widths = jnp.arange(5.0, 480.0, 5.0)
-    best = jax.vmap(lambda width: projected(quality, width).total)(widths).min()
-    assert bool(best < projected(quality, 1000.0).total) == narrower
+    total = projected(quality).total
+    assert bool(total[:-1].min() < total[-1]) == narrower
 
 
 @pytest.mark.parametrize(("n_synthetic", "printed"), [(1000.0, 1 / 2), (2000.0, 1 / 3), (4000.0, 1 / 5)])
 def test_figure_9_prints_the_real_fraction_where_the_truth_is_one(n_synthetic, printed):
+    """At alpha = 0; d, n1 and n2 a fifth of the print's, on which isotropic theory does not depend."""
     p1 = 1000 / (1000 + n_synthetic)
-    inconsistent = weighted(500, 1000.0, n_synthetic, jnp.asarray(0.0), (p1**0.5, (1 - p1) ** 0.5))
-    assert float(inconsistent) == pytest.approx(printed, rel=1e-6)
-    assert float(weighted(500, 1000.0, n_synthetic, jnp.asarray(0.0), (1.0, 1.0))) == pytest.approx(1, rel=1e-6)
+    error = functools.partial(weighted, 100, 200.0, n_synthetic / 5, jnp.asarray(0.0))
+    assert float(error(noise=(p1**0.5, (1 - p1) ** 0.5))) == pytest.approx(printed, rel=1e-6)
+    assert float(error(noise=(1.0, 1.0))) == pytest.approx(1, rel=1e-6)
 
 
 def test_figure_9_marks_the_optimum():
@@ -141,10 +149,18 @@ def test_simulation_lies_on_the_theory(name):
         exact = exact_at(numbers[simulated_name.replace("simulated", "theory")], numbers[simulated_name])
         mean, error = cj.mean_and_error(numbers[simulated_name])
         for part in mean.data_vars:
-            gap = abs(mean[part] - exact[part]).transpose(*exact[part].dims)
+            gap = abs(mean[part] - exact[part]).where(whole(mean))
             allowed = 4.5 * error[part] + 8 / SMALL_DIM[name] * abs(exact[part]) + 1e-12
             worst = (gap / allowed).max()
             assert worst < 1, f"{part}: {float(worst):.2f} times the allowance"
+
+
+def whole(simulated):
+    """Where the simulated count, a whole number, is within 1% of the fraction asked for."""
+    if not {"n", "synthetic_fraction"} <= set(simulated.dims):
+        return True
+    count = simulated.n * simulated.synthetic_fraction
+    return abs(count.round() / count - 1) < 0.01
 
 
 def exact_at(theory, simulated):
