@@ -49,22 +49,14 @@ def congruence(lower: jax.Array, matrix: jax.Array) -> jax.Array:
 
 
 def triangular_inverse(lower: jax.Array) -> jax.Array:
-    """Inverse of a lower triangular matrix, by joining inverted diagonal blocks of size 1, 2, 4, ..."""
-    dim = lower.shape[0]
-    size = 1 << (dim - 1).bit_length()
-    padded = jnp.eye(size, dtype=lower.dtype).at[:dim, :dim].set(lower)
-    blocks = (1 / jnp.diagonal(padded))[:, None, None]
-    step = 1
-    while step < size:
-        pairs = size // (2 * step)
-        grid = padded.reshape(pairs, 2, step, pairs, 2, step)
-        below = jnp.diagonal(grid[:, 1, :, :, 0, :], axis1=0, axis2=2).transpose(2, 0, 1)
-        first, second = blocks[0::2], blocks[1::2]
-        corner = -product(second, product(below, first))
-        top = jnp.concatenate([first, jnp.zeros_like(first)], 2)
-        blocks = jnp.concatenate([top, jnp.concatenate([corner, second], 2)], 1)
-        step *= 2
-    return blocks[0, :dim, :dim]
+    """Inverse of a small lower triangular matrix by forward substitution, row by row."""
+    reciprocal = 1 / jnp.diagonal(lower)
+
+    def substitute(i: jax.Array, inverse: jax.Array) -> jax.Array:
+        row = -reciprocal[i] * product(lower[i], inverse)
+        return inverse.at[i].set(row.at[i].set(reciprocal[i]))
+
+    return jax.lax.fori_loop(0, lower.shape[0], substitute, jnp.zeros_like(lower))
 
 
 def product(left: jax.Array, right: jax.Array) -> jax.Array:
