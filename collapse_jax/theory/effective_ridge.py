@@ -19,7 +19,8 @@ import jax.numpy as jnp
 
 from collapse_jax import checks
 
-NODES = 96
+NODES = 160
+MARGIN = 16  # in log kappa, beyond the eigenvalues: df1 is there at its limits to seven digits
 MAX_STEPS = 128
 
 
@@ -156,7 +157,7 @@ def _table(spectrum: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array]:
     """Nodes in x over the range in which df1 moves (nodes,), and df1 with two derivatives there (3, nodes)."""
     largest = spectrum.max()
     smallest = jnp.min(jnp.where(spectrum > 0, spectrum, largest))
-    x = jnp.linspace(jnp.log(smallest) - 6, jnp.log(largest) + 6, nodes, dtype=spectrum.dtype)
+    x = jnp.linspace(jnp.log(smallest) - MARGIN, jnp.log(largest) + MARGIN, nodes, dtype=spectrum.dtype)
     point = jnp.exp(x)
     resolvent = 1 / (spectrum[None, :] + point[:, None])
     one, two, three = (jnp.dot(resolvent**power, spectrum, precision="highest") for power in (1, 2, 3))
@@ -165,7 +166,7 @@ def _table(spectrum: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array]:
 
 def _newton(spectrum: jax.Array, load: Load, start: jax.Array, nodes: int) -> jax.Array:
     """The root in x: from the table's bracket by Newton steps, halving instead whenever a step leaves the bracket."""
-    tolerance = jnp.finfo(spectrum.dtype).eps ** 0.5
+    tolerance = jnp.finfo(spectrum.dtype).eps ** 0.45  # what is left after such a step is its square
     trace, rank = spectrum.sum(), (spectrum > 0).sum().astype(spectrum.dtype)
     low = jnp.log(load.cost) - jnp.log(load.small)
     high = jnp.log(jnp.maximum(4 * trace, 2 * load.cost) / load.small)
@@ -206,7 +207,10 @@ def _start(
     # Left of the table every direction is learned, so that D = rank gives the root at once.
     free = (load.small - rank) * (1 - rank * load.inverse_large)
     leftmost = jnp.where(free > 0, jnp.log(load.cost) - jnp.log(jnp.where(free > 0, free, 1)), low)
-    guess = jnp.where(below == 0, leftmost, jnp.where(below == nodes.size, high, inside))
+    # Right of it df1 = trace / kappa, so that kappa is the ridge's share plus the trace's.
+    trace = learned[0, -1] * jnp.exp(nodes[-1])
+    rightmost = jnp.log((load.cost + trace) / load.small)
+    guess = jnp.where(below == 0, leftmost, jnp.where(below == nodes.size, rightmost, inside))
     return jnp.where((guess > low) & (guess < high), guess, (low + high) / 2), low, high
 
 
