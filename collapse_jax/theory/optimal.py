@@ -100,6 +100,7 @@ def _search(mixture: Mixture, given: Arguments, activation: Activation | None, p
 
     inner = jax.lax.custom_root(slope, (low + high) / 2, bisect, tangent)
     # At an end of the range the risk has no stationary point, and the end does not move with the problem.
-    x = jnp.where(slope(grid[0]) > 0, jnp.where(best == 0, grid[0], inner), inner)
-    x = jnp.where((slope(grid[-1]) < 0) & (best == GRID - 1), grid[-1], x)
+    end = jnp.where(best == 0, grid[0], grid[-1])
+    outward = jnp.where(best == 0, 1, -1) * slope(end) > 0
+    x = jnp.where(((best == 0) | (best == GRID - 1)) & outward, end, inner)
     return Optimum(jnp.exp(x), risk_at(x), slope(x), totals[best])
