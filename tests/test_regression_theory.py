@@ -252,7 +252,7 @@ def test_errors_by_direction_of_relu_features_leave_out_the_nonlinear_part():
     assert 0 < (mixture.spectra[0] * errors.total).sum() < total
 
 
-@pytest.mark.parametrize("width", [None, 16, 80])
+@pytest.mark.parametrize("width", [None, 16, pytest.param(80, marks=pytest.mark.slow)])
 def test_training_loss_is_that_of_fitted_rows(width):
     dim, counts, weights = 60, (50, 25, 45), (1.0, 0.3, 2.0)
     case = at(problems.moderate(5, 1, 3, dim), 0)
@@ -322,7 +322,9 @@ def _identity(x):
     return x
 
 
-@pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
+@pytest.mark.parametrize(
+    "activation", ["relu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("erf", "tanh"))]
+)
 def test_nonlinear_features_of_rows_have_the_error_of_the_theory(activation):
     dim, counts, width, test = 120, (150, 90), 160, 1000
     spectrum = cj.spectra.power_law(dim, 0.5)
@@ -358,5 +360,5 @@ def test_the_potential_is_stationary_in_its_unknowns():
         return value + problem.width * jnp.log(mu) + DIM * problem.ridge / mu
 
     at_root = jnp.log(jnp.append(state.gamma, state.mu))
-    assert_allclose(jax.grad(convex)(at_root), 0, atol=1e-11)
-    assert jnp.linalg.eigvalsh(jax.hessian(convex)(at_root)).min() > 0
+    assert_allclose(jax.jit(jax.grad(convex))(at_root), 0, atol=1e-11)
+    assert jnp.linalg.eigvalsh(jax.jit(jax.hessian(convex))(at_root)).min() > 0

@@ -40,7 +40,7 @@ def error_of_fit(key, width):
     return fitted.error, fitted.coefficients * fitted.labels[0]
 
 
-@pytest.mark.parametrize("width", [None, 7, 60])
+@pytest.mark.parametrize("width", [None, 7, pytest.param(60, marks=pytest.mark.slow)])
 def test_fits_to_rows_and_fits_without_rows_have_one_law(width):
     rows_error, rows_overlap = error_of_rows(jax.random.split(jax.random.key(0), 2000), width)
     fit_error, fit_overlap = error_of_fit(jax.random.split(jax.random.key(1), 2000), width)
