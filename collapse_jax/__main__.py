@@ -5,6 +5,7 @@ what it needs itself, so that ``--help`` answers at once.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(words)
     except SystemExit as stop:  # argparse has printed help, version or mistake
         return stop.code if isinstance(stop.code, int) else 2
+    arguments.typed = shlex.join(words)
     try:
         _turn_on_float64()
         COMMANDS[arguments.command].run(arguments)
@@ -128,37 +130,31 @@ def _run_study(arguments: argparse.Namespace) -> None:
     from collapse_jax import digits_study, report, study
 
     directory = report.writable_directory(arguments.out)
-    gaussian, images = study.SIZES[arguments.preset], digits_study.SIZES[arguments.preset]
-    with _Stages(6) as stages:
-        more_data = stages.run("Gaussian data: more samples", study.samples, gaussian, arguments.seed)
-        wider = stages.run("Gaussian data: wider models", study.widths, gaussian, arguments.seed)
-        stages.run("Gaussian data: files", _save_gaussian, report, directory, more_data, wider, arguments)
-        task = digits_study.task(arguments.seed)
-        digits = stages.run("digits: more images", digits_study.samples, task, images, arguments.seed)
-        projected = stages.run("digits: wider models", digits_study.widths, task, images, arguments.seed)
-        stages.run("digits: files", _save_digits, report, directory, digits, projected, arguments)
+    gaussian, images, seed = study.SIZES[arguments.preset], digits_study.SIZES[arguments.preset], arguments.seed
+    made_by = _provenance(arguments)
+    with _Stages(4) as stages:
+        # Each stage's files are finished before the next one starts, so that an interruption loses only one.
+        stages.next("Gaussian data: more samples")
+        more_data = study.samples(gaussian, seed)
+        report.save_datasets(directory, "study_samples", more_data.comparison._asdict(), made_by)
+        stages.next("Gaussian data: wider models")
+        wider = study.widths(gaussian, seed)
+        report.save_datasets(directory, "study_widths", wider.comparison._asdict(), made_by)
+        report.save_picture(directory, "study", study.draw(more_data, wider))
+        report.save_picture(directory, "decomposition", study.draw_decomposition(wider))
+        stages.next("digits: more images")
+        task = digits_study.task(seed)
+        digits = digits_study.samples(task, images, seed)
+        report.save_datasets(directory, "digits_samples", digits.comparison._asdict(), made_by)
+        stages.next("digits: wider models")
+        projected = digits_study.widths(task, images, seed)
+        report.save_datasets(directory, "digits_widths", projected._asdict(), made_by)
+        report.save_picture(directory, "digits", digits_study.draw(digits, projected))
     console = _console()
     report.print_samples(console, more_data)
     report.print_widths(console, wider)
     report.print_digits(console, digits, projected)
-    console.print(f"Pictures (study, decomposition, digits .png) and datasets (.nc) are in {directory}/")
-
-
-def _save_gaussian(report: Any, directory: Any, more_data: Any, wider: Any, arguments: argparse.Namespace) -> None:
-    from collapse_jax import study
-
-    report.save_datasets(directory, "study_samples", more_data.comparison._asdict(), arguments.seed)
-    report.save_datasets(directory, "study_widths", wider.comparison._asdict(), arguments.seed)
-    report.save_picture(directory, "study", study.draw(more_data, wider))
-    report.save_picture(directory, "decomposition", study.draw_decomposition(wider))
-
-
-def _save_digits(report: Any, directory: Any, digits: Any, projected: Any, arguments: argparse.Namespace) -> None:
-    from collapse_jax import digits_study
-
-    report.save_datasets(directory, "digits_samples", digits.comparison._asdict(), arguments.seed)
-    report.save_datasets(directory, "digits_widths", projected._asdict(), arguments.seed)
-    report.save_picture(directory, "digits", digits_study.draw(digits, projected))
+    console.print(f"Pictures: study.png, decomposition.png and digits.png in {directory}/, datasets beside them (*.nc)")
 
 
 def _run_figures(arguments: argparse.Namespace) -> None:
@@ -183,9 +179,14 @@ def _run_figures(arguments: argparse.Namespace) -> None:
         # The sweeps inside a figure show their own progress.
         print(f"figure {name}", file=sys.stderr)
         datasets = FIGURES[name].compute(arguments.preset, arguments.seed)
-        report.save_datasets(directory, name, datasets, arguments.seed)
+        report.save_datasets(directory, name, datasets, _provenance(arguments))
         picture = report.save_picture(directory, name, FIGURES[name].draw(datasets))
         console.print(f"{picture}  {FIGURES[name].title}", highlight=False, soft_wrap=True)
+
+
+def _provenance(arguments: argparse.Namespace) -> dict[str, str]:
+    """What anyone needs to make a file again; text, because NetCDF 3 has no large integers."""
+    return {"command": f"python -m collapse_jax {arguments.typed}", "random_seed": str(arguments.seed)}
 
 
 def _console() -> Any:
@@ -211,6 +212,7 @@ class _Stages:
         )
         self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal, transient=True)
         self.task = self.bar.add_task("starting", total=total)
+        self.started = 0
 
     def __enter__(self) -> "_Stages":
         self.bar.start()
@@ -219,14 +221,12 @@ class _Stages:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def run(self, description: str, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do one stage's work."""
-        self.bar.update(self.task, description=description)
+    def next(self, description: str) -> None:
+        """The stage before, if any, is done; this one starts."""
+        self.bar.update(self.task, description=description, completed=self.started)
+        self.started += 1
         if self.bar.disable:
             self.console.print(description, highlight=False)
-        result = work(*arguments)
-        self.bar.advance(self.task)
-        return result
 
 
 COMMANDS = {

@@ -191,8 +191,7 @@ def samples(task: Task, size: Size, seed: int) -> Samples:
     )
     describe(comparison, setting="ridge regression on the pixels of handwritten digits", **_attributes(task))
     _label(comparison)
-    start = 2.0 * task.mixture.dim
-    return Samples(comparison, saturations(lambda n, p: theory(n, p).total, size.fractions, start))
+    return Samples(comparison, saturations(lambda n, p: theory(n, p).total, size.fractions, start=1.0))
 
 
 def widths(task: Task, size: Size, seed: int) -> Comparison:
@@ -244,9 +243,12 @@ def draw(samples: Samples, widths: Comparison) -> Figure:
     """Excess error against the number of images and against the width, side by side."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    plotting.curves(*samples.comparison, x="n", hue="synthetic_fraction", ax=left)
+    plotting.curves(*samples.comparison, x="n", hue="synthetic_fraction", ax=left, legend=False)
     mark_saturations(left, samples.saturations)
     left.set_title("Ridge on pixels: beyond ★ more images stop helping")
     plotting.curves(*widths, x="width", hue="synthetic_fraction", ax=right)
     right.set_title(f"Random projections of {WIDTH_SAMPLES} images")
+    legend = right.get_legend()
+    assert legend is not None
+    legend.get_texts()[-1].set_text(f"measured, {widths.measured.sizes['seed']} random splits")
     return figure

@@ -1,9 +1,8 @@
 """What a command leaves behind: tables and sentences on the screen, datasets and pictures on the disk."""
 
 import os
-import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
@@ -14,7 +13,7 @@ from rich.table import Table
 from collapse_jax import digits_study, study
 from collapse_jax.sweep import mean_and_error
 
-FRACTION = "synthetic\nfraction p₂"
+FRACTION = "synthetic\nfraction"
 
 
 def writable_directory(path: str) -> Path:
@@ -33,14 +32,15 @@ def writable_directory(path: str) -> Path:
     return directory
 
 
-def save_datasets(directory: Path, name: str, datasets: dict[str, xr.Dataset], seed: int) -> list[Path]:
-    """Write each dataset to ``name_key.nc`` (NetCDF 3), with the command that made it among its attributes."""
+def save_datasets(
+    directory: Path, name: str, datasets: Mapping[str, xr.Dataset], provenance: Mapping[str, str]
+) -> list[Path]:
+    """Write each dataset to ``name_key.nc`` (NetCDF 3), with what made it among its attributes."""
     paths = []
     for key, dataset in datasets.items():
         path = directory / f"{name}_{key}.nc"
-        made = dataset.assign_attrs(command=command_line(), main_seed=seed)
         with _finished(path) as unfinished:
-            made.to_netcdf(unfinished, engine="scipy")
+            dataset.assign_attrs(provenance).to_netcdf(unfinished, engine="scipy")
         paths.append(path)
     return paths
 
@@ -51,11 +51,6 @@ def save_picture(directory: Path, name: str, picture: Figure) -> Path:
     with _finished(path) as unfinished:
         picture.savefig(unfinished, dpi=130, format="png")
     return path
-
-
-def command_line() -> str:
-    """The command that the user typed, in a form that can be typed again."""
-    return " ".join(["python -m collapse_jax", *sys.argv[1:]])
 
 
 class _finished:  # noqa: N801 - reads as a word after "with"
@@ -77,17 +72,16 @@ class _finished:  # noqa: N801 - reads as a word after "with"
 def print_samples(console: Console, result: study.Samples) -> None:
     """Where more data stops helping on Gaussian data."""
     attributes = result.comparison.theory.attrs
-    console.print(
-        _table(
-            f"More data: linear model, d = {attributes['dim']}, quality c² = {attributes['quality']:g}",
-            (
-                FRACTION,
-                "error with\nendless data",
-                "more data stops\nhelping from n =",
-                "real samples that\ndo as well alone",
-            ),
-            [_saturation_row(row, result.comparison) for row in result.saturations],
-        )
+    _print_table(
+        console,
+        f"More data: linear model, d = {attributes['dim']}, quality c² = {attributes['quality']:g}",
+        (
+            FRACTION,
+            "error with\nendless data",
+            "more data stops\nhelping from n =",
+            "real samples that\ndo as well alone",
+        ),
+        [_saturation_row(row, result.comparison) for row in result.saturations],
     )
     for line in saturation_sentences(result.saturations, float(result.comparison.theory.n.max()), "samples"):
         console.print(line)
@@ -102,12 +96,11 @@ def print_widths(console: Console, result: study.Widths) -> None:
         for r in result.best
     ]
     widest = count(float(result.comparison.theory.width.max()))
-    console.print(
-        _table(
-            f"Wider models: random projections, d = {attributes['dim']}, n = {attributes['n']}, half of it synthetic",
-            ("quality c²", "best width", "error there", f"error at\nwidth {widest}", "of which\ncollapse"),
-            rows,
-        )
+    _print_table(
+        console,
+        f"Wider models: random projections, d = {attributes['dim']}, n = {attributes['n']}, half of it synthetic",
+        ("quality c²", "best width", "error there", f"error at\nwidth {widest}", "of which\ncollapse"),
+        rows,
     )
     console.print(width_sentence(result.best))
     console.print(agreement_sentence("Theory and simulation", study.agreement(result.comparison)), "\n")
@@ -117,20 +110,12 @@ def print_digits(console: Console, result: digits_study.Samples, widths: study.C
     """The same on handwritten digits, measured beside theory."""
     attributes = result.comparison.theory.attrs
     n, splits = int(result.comparison.measured.n.max()), result.comparison.measured.sizes["seed"]
-    console.print(
-        _table(
-            f"Handwritten digits: ridge on pixels, teacher fitted on {attributes['teacher_images']} images "
-            f"(c² = {attributes['quality']:.2f})",
-            (
-                FRACTION,
-                f"excess error\nat n = {n}",
-                "theory",
-                "misread",
-                "theory, end-\nless images",
-                "images stop help-\ning from n =",
-            ),
-            _digits_rows(result),
-        )
+    _print_table(
+        console,
+        f"Handwritten digits: ridge on pixels, teacher fitted on {attributes['teacher_images']} images "
+        f"(c² = {attributes['quality']:.2f})",
+        (FRACTION, f"measured at\nn = {n}", "theory\nthere", "misread\n", "theory,\nn = ∞", "stop helping\nfrom n ="),
+        _digits_rows(result),
     )
     console.print(
         f"Excess error: squared error on {attributes['held_out']} held-out images beyond the "
@@ -158,7 +143,7 @@ def saturation_sentences(rows: Sequence[study.Saturation], largest: float, unit:
         if row.stops_at > largest:
             sentences.append(f"With {share}, more data still helps at n = {count(largest)}.")
             continue
-        alone = f", which {count(row.real_alone)} real {unit} alone reach" if row.synthetic_fraction else ""
+        alone = f", which {count(row.real_alone)} real {unit} alone reach" if percent else ", the bias of the ridge"
         sentences.append(
             f"With {share}, more data stops helping from n = {count(row.stops_at)} on: "
             f"the error stays within {100 * study.WITHIN:g} % of {row.floor:.2g}{alone}."
@@ -233,10 +218,12 @@ def _digits_rows(result: digits_study.Samples) -> Iterable[tuple[str, ...]]:
         yield fraction, measured, theory, f"{100 * float(here.misread):.1f} %", floor, stops_at
 
 
-def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+def _print_table(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(header_style="bold")
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(*row)
-    return table
+    # A title of the table would wrap at the table's own width.
+    console.print(title, style="bold", highlight=False)
+    console.print(table)

@@ -30,7 +30,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "laptop": Size(256, 16, 14, (0.0, 0.001, 0.01, 0.1, 0.5, 1.0), (0.0, 0.05, 0.25, 1.0)),
-    "smoke": Size(48, 6, 5, (0.0, 0.01, 0.5, 1.0), (0.0, 0.25, 1.0)),
+    "smoke": Size(48, 8, 5, (0.0, 0.01, 0.5, 1.0), (0.0, 0.25, 1.0)),
 }
 
 
@@ -107,9 +107,10 @@ def saturations(total: Callable[[Any, Any], Any], fractions: Any, start: float) 
     """Where more data stops helping at each synthetic fraction, by theory.
 
     Args:
-        total: the test error as a traceable function of n and the synthetic fraction, falling in n beyond ``start``.
+        total: the test error as a traceable function of n and the synthetic fraction.
         fractions: synthetic fractions.
-        start: the n from which to look: at least the number of directions, where the double descent is over.
+        start: the n from which to look. Beyond it the error must cross each level once, so it lies past a double descent that
+            dips below the floor.
 
     Returns:
         One :class:`Saturation` a fraction. ``stops_at`` is the smallest n >= ``start`` at which the error is at most 1.1 times
@@ -272,7 +273,14 @@ def draw(samples: Samples, widths: Widths) -> Figure:
     plotting.curves(*widths.comparison, x="width", hue="quality", ax=right)
     _stars(right, [(best.width, best.error) for best in widths.best])
     right.set_title("Wider models: beyond ★ they get worse")
+    plain_ticks(right, (0.1, 0.2, 0.5, 1))
     return figure
+
+
+def plain_ticks(axes: Axes, values: tuple[float, ...]) -> None:
+    """Numbers that people read, where a logarithmic axis spans little more than a decade."""
+    axes.set_yticks(values, [f"{value:g}" for value in values])
+    axes.set_yticks([], minor=True)
 
 
 def mark_saturations(axes: Axes, rows: list[Saturation]) -> None:
@@ -289,6 +297,22 @@ def _stars(axes: Axes, points: list[tuple[float, float]]) -> None:
 
 def draw_decomposition(widths: Widths) -> Figure:
     """Bias, variance, collapse and their total against the width."""
-    figure = Figure(figsize=(14, 3.8), layout="constrained")
-    plotting.decomposition(*widths.comparison, x="width", hue="quality", axes=figure.subplots(1, 4))
+    figure = Figure(figsize=(15, 3.8), layout="constrained")
+    panels = figure.subplots(1, 4)
+    plotting.decomposition(*widths.comparison, x="width", hue="quality", axes=panels)
+    titles = (
+        "a wider model misses less signal",
+        "repeats more of the noise",
+        "and more of the synthetic error",
+        "the sum",
+    )
+    for panel, title in zip(panels, titles, strict=True):
+        panel.set_title(title)
+    legend = panels[3].get_legend()
+    names = [text.get_text() for text in legend.get_texts()]
+    panels[2].legend(
+        legend.legend_handles, names, title="quality c²", fontsize="small", handlelength=3, loc="upper left"
+    )
+    legend.remove()
+    plain_ticks(panels[3], (0.1, 0.2, 0.5, 1))
     return figure
