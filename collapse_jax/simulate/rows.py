@@ -88,7 +88,7 @@ def fit_rows(inputs: Any, outputs: Any, ridge: Any, weights: Any = None) -> jax.
     Args:
         inputs: (n, d) rows, or features of them.
         outputs: (n,) or (n, c) targets.
-        ridge: >= 0; exactly 0 (outside ``jit``) gives the minimum-norm least-squares fit.
+        ridge: >= 0; exactly 0 gives the minimum-norm least-squares fit outside ``jit``, and NaN inside.
         weights: (n,) factors >= 0; None for all 1.
 
     Returns:
@@ -119,6 +119,8 @@ def fit_rows(inputs: Any, outputs: Any, ridge: Any, weights: Any = None) -> jax.
         scale = weights / n
     x = inputs * jnp.sqrt(scale)[:, None]
     y = outputs.reshape(n, -1) * jnp.sqrt(scale)[:, None]
+    if checks.is_traced(ridge):
+        valid &= ridge > 0
     if not checks.is_traced(ridge) and float(ridge) == 0:
         coefficients = jnp.linalg.lstsq(x, y)[0]
     elif dim <= n:
