@@ -104,7 +104,7 @@ def _configure_study(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=("laptop", "smoke"),
         default="laptop",
-        help="laptop: about a minute on two cores; smoke: small and coarse, for tests (default: %(default)s)",
+        help="laptop: a minute or two on two cores; smoke: small and coarse, for tests (default: %(default)s)",
     )
 
 

@@ -116,16 +116,22 @@ def saturations(total: Callable[[Any, Any], Any], fractions: Any, start: float) 
         One :class:`Saturation` a fraction. ``stops_at`` is the smallest n >= ``start`` at which the error is at most 1.1 times
         its floor; the floor is the error at n = 1e15.
     """
-    fractions = jnp.asarray(fractions, float)
-    floors = jax.vmap(total, (None, 0))(ENDLESS, fractions)
-    stops = _first_below(jax.vmap(total), fractions, (1 + WITHIN) * floors, start)
-    alone = _first_below(jax.vmap(total), jnp.zeros_like(fractions), floors, start)
-    columns = (np.asarray(column).tolist() for column in (fractions, floors, stops, alone))
-    return [Saturation(*row) for row in zip(*columns, strict=True)]
+    columns = _saturation_columns(total, jnp.asarray(fractions, float), start)
+    return [Saturation(*row) for row in zip(*(np.asarray(column).tolist() for column in columns), strict=True)]
 
 
 @jax.jit(static_argnums=0)
-def _first_below(total: Callable[..., jax.Array], fractions: jax.Array, levels: jax.Array, start: float) -> jax.Array:
+def _saturation_columns(total: Callable[[Any, Any], Any], fractions: jax.Array, start: float) -> tuple[jax.Array, ...]:
+    """Fractions, floors, stopping points, and real samples that reach the floor alone."""
+    floors = jax.vmap(total, (None, 0))(ENDLESS, fractions)
+    # Both questions in one bisection, which compiles once.
+    mixed_then_real = jnp.concatenate([fractions, jnp.zeros_like(fractions)])
+    levels = jnp.concatenate([(1 + WITHIN) * floors, floors])
+    stops, alone = jnp.split(_first_below(jax.vmap(total), mixed_then_real, levels, start), 2)
+    return fractions, floors, stops, alone
+
+
+def _first_below(total: Callable[..., jax.Array], fractions: jax.Array, levels: jax.Array, start: Any) -> jax.Array:
     """Smallest n in [start, endless] where a falling error reaches the level, by bisection in log n."""
     low = jnp.full_like(levels, jnp.log(start))
     high = jnp.full_like(levels, jnp.log(ENDLESS))
