@@ -45,7 +45,7 @@ def risk(
         key: a ``jax.random.key``. Points with the same key share their random numbers: each is exact in law, and curves
             across points are smooth.
         mixture: the sources, K of them, d directions.
-        counts: (K,) samples of each source; rounded to the nearest whole numbers.
+        counts: (K,) samples of each source, each rounded to the nearest whole number (halves to the even one).
         ridge: > 0, and large enough for the precision: see Raises.
         width: number of random projections, rounded to the nearest whole number >= 1; None for the classical linear model.
         weights: (K,) factors >= 0 on each source's squared errors; None for all 1.
