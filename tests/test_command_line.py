@@ -91,6 +91,7 @@ def test_interrupted_study_keeps_what_is_finished(
     assert str(tmp_path) in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_smoke_study_prints_what_matters_and_writes_files_that_open(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,6 +84,7 @@ def test_simulation_agrees_with_theory(name, sources, projected):
         assert excess.max() < 3, f"{quantity}: {excess.round(1)} standard errors beyond the gap"
 
 
+@pytest.mark.slow
 def test_the_gap_to_the_theory_is_of_order_one_over_the_dimension():
     """The mean simulated risk of one system at d and 4 d, both above their error bars."""
 
