@@ -18,7 +18,9 @@ CASES = problems.moderate(4, 6, 3, DIM)
 KEY = jax.random.key(0)
 SPECTRUM = cj.spectra.power_law(DIM, 1.0)
 PAPER = cj.real_and_synthetic(SPECTRUM, 1 / DIM, 0.5 / DIM / SPECTRUM, 0.3, 0.7)
-PROJECTED = pytest.mark.parametrize("projected", [False, True], ids=["linear", "projected"])
+PROJECTED = pytest.mark.parametrize(
+    "projected", [pytest.param(False, marks=pytest.mark.slow, id="linear"), pytest.param(True, id="projected")]
+)
 
 
 def three_sources(case, weighted=True):
