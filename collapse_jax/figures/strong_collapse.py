@@ -89,9 +89,7 @@ def projections(dim: int, quality: Any) -> cj.Mixture:
         >>> round(float((mixture.spectra[0] * shifts[1, 1]).sum()), 6)
         0.5
     """
-    # Once, as a constant: a compiler may round its copies differently, and the two sources share one spectrum exactly.
-    with jax.ensure_compile_time_eval():
-        spectrum = cj.spectra.power_law(dim)
+    spectrum = cj.spectra.power_law(dim)
     return cj.real_and_synthetic(spectrum, 1 / dim, quality / dim / spectrum, NOISE, NOISE)
 
 

@@ -11,7 +11,7 @@ from collapse_jax.activations import Activation
 from collapse_jax.arguments import Arguments, arguments
 from collapse_jax.mixture import Mixture
 from collapse_jax.risk import Risk
-from collapse_jax.theory.regression import risk_of
+from collapse_jax.theory.regression import has_closed_form, risk_of
 
 GRID = 37  # half a decade apart over 18 decades
 HALVINGS = 50
@@ -70,14 +70,13 @@ def optimal_ridge(
         (0.125, True)
     """
     given, valid = arguments(mixture, counts, 1.0, width, weights, target, activation)
-    plain = mixture.shared_spectrum and weights is None and activation is None
-    return checks.poison(_search(mixture, given, activation, plain), valid)
+    return checks.poison(_search(mixture, given, activation, has_closed_form(mixture, weights, activation)), valid)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def _search(mixture: Mixture, given: Arguments, activation: Activation | None, plain: bool) -> Optimum:
+def _search(mixture: Mixture, given: Arguments, activation: Activation | None, closed_form: bool) -> Optimum:
     def risk_at(x: jax.Array) -> Risk:
-        return risk_of(mixture, given._replace(ridge=jnp.exp(x)), activation, plain)
+        return risk_of(mixture, given._replace(ridge=jnp.exp(x)), activation, closed_form)
 
     slope = jax.grad(lambda x: jnp.log(risk_at(x).total))
     scale = jnp.log(jax.lax.stop_gradient(mixture.spectra).mean())

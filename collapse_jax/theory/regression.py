@@ -64,8 +64,7 @@ def risk(
         0.0289
     """
     given, valid = arguments(mixture, counts, ridge, width, weights, target, activation)
-    plain = mixture.shared_spectrum and weights is None and activation is None
-    return checks.poison(risk_of(mixture, given, activation, plain), valid)
+    return checks.poison(risk_of(mixture, given, activation, has_closed_form(mixture, weights, activation)), valid)
 
 
 def direction_errors(
@@ -121,10 +120,15 @@ def training_loss(
     return checks.poison(_general_training_loss(mixture, given, activation), valid)
 
 
+def has_closed_form(mixture: Mixture, weights: Any, activation: Activation | None) -> bool:
+    """Whether :mod:`collapse_jax.theory.shared` serves: one spectrum, equal weights and no activation."""
+    return mixture.shared_spectrum and weights is None and activation is None
+
+
 @partial(jax.jit, static_argnums=(2, 3))
-def risk_of(mixture: Mixture, given: Arguments, activation: Activation | None, plain: bool) -> Risk:
-    """Risk for checked arguments; ``plain`` says that one spectrum, equal weights and no activation allow the closed form."""
-    if plain:
+def risk_of(mixture: Mixture, given: Arguments, activation: Activation | None, closed_form: bool) -> Risk:
+    """Risk for checked arguments, by the closed form where :func:`has_closed_form` allows it."""
+    if closed_form:
         return shared.risk(mixture, given.counts, given.ridge, given.width, given.target)
     return potential.risk(mixture, _problem(mixture, given, activation), given.target)
 

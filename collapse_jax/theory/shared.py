@@ -35,16 +35,16 @@ def risk(mixture: Mixture, counts: jax.Array, ridge: jax.Array, width: jax.Array
         return probe + noise_response * source + norm_response * norm
 
     p = share[1:]
-    (signal_t, signal_1, signal_2), (cross_t, cross_1, cross_2) = sums["signal"], sums["cross"] @ p
-    shift_t, shift_1, shift_2 = (sums["shift"] @ p) @ p
-    spread = share @ _pair_gaps(spectrum, mixture) @ share / 2
+    (signal_t, signal_1, signal_2), (cross_t, cross_1, cross_2) = sums["signal"], _dot(sums["cross"], p)
+    shift_t, shift_1, shift_2 = _dot(_dot(sums["shift"], p), p)
+    spread = _dot(_dot(share, _pair_gaps(spectrum, mixture)), share) / 2
     bias = shifted(twice * signal_t, twice * signal_1, unit * signal_2)
     collapse = shifted(
         unit * shift_t - 2 * once * cross_t,
         twice * (2 * cross_1 + shift_1) + spread,
         unit * (2 * cross_2 + shift_2),
     )
-    return Risk(bias, noise_response * (share @ mixture.noise**2), collapse)
+    return Risk(bias, noise_response * _dot(share, mixture.noise**2), collapse)
 
 
 def _sums(
@@ -69,29 +69,28 @@ def _sums(
     }
     columns = jnp.concatenate([w.reshape(-1, spectrum.size) for w in weights.values()]).T
     resolvent = jnp.sqrt(kappa * peak) / (spectrum + kappa)
-    flat = jnp.dot(resolvent**2, columns, precision="highest")
+    flat = _dot(resolvent**2, columns)
     parts = jnp.split(flat, [3, 6, 6 + 3 * shift_count])
     shapes = (3,), (3,), (3, shift_count), (3, shift_count, shift_count)
     return {name: part.reshape(shape) for name, part, shape in zip(weights, parts, shapes, strict=True)}
 
 
-def _responses(kappa, n, ridge, width, spectrum, probe_source, kappa_probe, kappa_source):
+def _responses(kappa, n, ridge, width, spectrum, probe_source, kappa_probe, coupling):
     """What a probe does to the sources' common factor and to the effective penalty (both at least 0).
 
     With N = n - df1 and P = 1 - df1 / m, the fixed point kappa N P = n ridge d / m gives the smaller from
     the larger.
     """
     ridge = jnp.where(ridge > 0, ridge, scalar.vanishing(spectrum))
-    learned = jnp.dot(1 / (spectrum + kappa), spectrum, precision="highest")
+    learned = _dot(1 / (spectrum + kappa), spectrum)
     if width is None:
-        return probe_source / (n * ridge / kappa + kappa_source), jnp.zeros_like(kappa)
+        return probe_source / (n * ridge / kappa + coupling), jnp.zeros_like(kappa)
     inverse = 1 / width
     product = n * ridge * spectrum.size * inverse / kappa
     few_samples = n <= width
     free_width = jnp.where(few_samples, 1 - learned * inverse, 1)
     free_samples = jnp.where(few_samples, product / free_width, n - learned)
     free_width = jnp.where(few_samples, free_width, product / jnp.where(few_samples, 1, free_samples))
-    coupling = kappa_source
     determinant = free_samples * free_width + coupling * (free_samples * inverse + free_width)
     noise_response = (free_width + coupling * inverse) * probe_source + coupling * inverse * kappa_probe
     norm_response = kappa * inverse * (coupling * probe_source + (free_samples + coupling) * kappa_probe)
@@ -101,6 +100,11 @@ def _responses(kappa, n, ridge, width, spectrum, probe_source, kappa_probe, kapp
 def _pair_gaps(spectrum: jax.Array, mixture: Mixture) -> jax.Array:
     """(K, K) mean squared disagreement of every two sources' labels, ``sum_i s_i E[(w_k - w_l)_i^2]``."""
     _, shifts = mixture.shift_moments()
-    moments = jnp.dot(shifts, spectrum, precision="highest")
+    moments = _dot(shifts, spectrum)
     own = jnp.diagonal(moments)
     return own[:, None] + own[None, :] - 2 * moments
+
+
+def _dot(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Product in full precision, also where an accelerator's default is lower."""
+    return jnp.dot(left, right, precision="highest")
