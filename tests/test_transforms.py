@@ -227,3 +227,15 @@ def test_fitted_coefficients_are_differentiable_in_the_labels():
     direction = labels[::-1]
     expected = problems.directional(error, labels, direction)
     assert_allclose((jax.grad(error)(labels) * direction).sum(), expected, rtol=1e-8)
+
+
+def test_simulated_slopes_exist_where_a_source_has_no_weight_and_a_direction_no_variance():
+    def total(weight):
+        spectra = jnp.stack([SPECTRUM, SPECTRUM.at[3].set(0)])
+        mixture = cj.Mixture(spectra, PAPER.label_moments, PAPER.noise)
+        return cj.simulate.risk(KEY, mixture, [14.0, 8.0], 0.1, weights=jnp.stack([jnp.ones(()), weight])).total
+
+    slope, h = jax.jit(jax.value_and_grad(total)), 1e-4
+    inside = [slope(k * h)[0] for k in range(4)]
+    one_sided = (-11 * inside[0] + 18 * inside[1] - 9 * inside[2] + 2 * inside[3]) / (6 * h)
+    assert_allclose(slope(0.0)[1], one_sided, rtol=1e-6)

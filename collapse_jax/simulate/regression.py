@@ -151,12 +151,19 @@ def _draws(key: jax.Array, mixture: Mixture, given: Arguments) -> wishart.Draws:
     return wishart.draw(key, mixture.dim, degrees)
 
 
-def _factors(draws: wishart.Draws, mixture: Mixture, given: Arguments) -> tuple[list[jax.Array], jax.Array | None]:
-    """K lower triangular F_k (d, d) with ``weights_k X_k'X_k / n = F_k F_k'``, and R with ``S S' = R R'``, in law."""
+def _factors(
+    draws: wishart.Draws, mixture: Mixture, given: Arguments
+) -> tuple[list[jax.Array], jax.Array, jax.Array | None]:
+    """K lower triangular F_k (d, d) and scales (K,) with ``weights_k X_k'X_k / n = scales_k F_k F_k'``, in law.
+
+    The third is R with ``S S' = R R'``. Weights stay outside the factors, so that slopes in them exist at 0.
+    """
     factors = wishart.factors(draws)
-    scales = jnp.sqrt(mixture.spectra * given.weights[:, None] / given.counts.sum())
-    designs = [scale[:, None] * factor for scale, factor in zip(scales, factors, strict=False)]
-    return designs, None if given.width is None else factors[-1] / math.sqrt(mixture.dim)
+    present = mixture.spectra > 0  # the slope of a root at 0 is infinite; a direction without variance stays without
+    roots = jnp.where(present, jnp.sqrt(jnp.where(present, mixture.spectra, 1)), 0)
+    designs = [root[:, None] * factor for root, factor in zip(roots, factors, strict=False)]
+    scales = given.weights / given.counts.sum()
+    return designs, scales, None if given.width is None else factors[-1] / math.sqrt(mixture.dim)
 
 
 def _penalised(moments: jax.Array, root: jax.Array | None, ridge: jax.Array) -> jax.Array:
@@ -173,8 +180,8 @@ def _risk(key: jax.Array, mixture: Mixture, given: Arguments) -> Risk:
 
 @one_at_a_time
 def _risk_of_draws(mixture: Mixture, given: Arguments, draws: wishart.Draws) -> Risk:
-    factors, root = _factors(draws, mixture, given)
-    moments = [gram(factor) for factor in factors]
+    factors, scales, root = _factors(draws, mixture, given)
+    moments = [scale * gram(factor) for scale, factor in zip(scales, factors, strict=True)]
     half = inverse_root(_penalised(sum(moments[1:], moments[0]), root, given.ridge))
     half = half if root is None else product(root, half)
     hat = product(half, half.T)
@@ -187,7 +194,7 @@ def _risk_of_draws(mixture: Mixture, given: Arguments, draws: wishart.Draws) -> 
     target = given.target[:, None]
     bias = (target * missed**2 * mixture.signal[None, :]).sum()
     # tr(A' s A M_k) with the weight once more: the noise enters as weights_k X_k' noise_k.
-    noise = mixture.noise**2 * given.weights / given.counts.sum()
+    noise = mixture.noise**2 * scales
     variance = sum((noise[k] * target * hat * learned[k] for k in range(mixture.sources)), jnp.zeros_like(hat)).sum()
     collapse = jnp.zeros_like(hat)
     for k in range(1, mixture.sources):
@@ -210,12 +217,13 @@ def _fit(key: jax.Array, mixture: Mixture, given: Arguments, labels: jax.Array |
 def _fit_of_draws(
     mixture: Mixture, given: Arguments, labels: jax.Array, noise: jax.Array, draws: wishart.Draws
 ) -> jax.Array:
-    factors, root = _factors(draws, mixture, given)
-    half = inverse_root(_penalised(sum(map(gram, factors[1:]), gram(factors[0])), root, given.ridge))
-    # weights_k X_k'y_k / n = F_k (F_k'w_k + sqrt(weights_k / n) noise_k): signal and noise share the factor.
-    noise = noise * jnp.sqrt(given.weights / given.counts.sum())[:, None]
-    pulled = [product(factors[k].T, labels[k]) + noise[k] for k in range(mixture.sources)]
-    right = sum((product(factors[k], pulled[k]) for k in range(mixture.sources)), jnp.zeros_like(labels[0]))
+    factors, scales, root = _factors(draws, mixture, given)
+    moments = [scale * gram(factor) for scale, factor in zip(scales, factors, strict=True)]
+    half = inverse_root(_penalised(sum(moments[1:], moments[0]), root, given.ridge))
+    # weights_k X_k'y_k / n = scales_k F_k (F_k'w_k + noise_k): signal and noise share the factor.
+    pulled = [product(factor.T, label) for factor, label in zip(factors, labels, strict=True)]
+    pushed = [scale * product(f, p + e) for scale, f, p, e in zip(scales, factors, pulled, noise, strict=True)]
+    right = sum(pushed[1:], pushed[0])
     if root is None:
         return product(half, product(half.T, right))
     return product(root, product(half, product(half.T, product(root.T, right))))

@@ -52,7 +52,8 @@ def gamma(key: jax.Array, shape: jax.Array) -> jax.Array:
     # An infinite shape parameter, which no proposal fits, passes through.
     start = (key, shape, ~jnp.isfinite(shape))
     _, value, _ = jax.lax.while_loop(lambda state: ~state[2].all(), propose, start)
-    return value * jax.random.uniform(boost_key, shape.shape, shape.dtype) ** (1 / shape)
+    boost = 1 - jax.random.uniform(boost_key, shape.shape, shape.dtype)  # in (0, 1]
+    return value * boost ** (1 / shape)
 
 
 def factors(draws: Draws) -> list[jax.Array]:

@@ -160,8 +160,9 @@ def _table(spectrum: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array]:
     x = jnp.linspace(jnp.log(smallest) - MARGIN, jnp.log(largest) + MARGIN, nodes, dtype=spectrum.dtype)
     point = jnp.exp(x)
     resolvent = 1 / (spectrum[None, :] + point[:, None])
-    one, two, three = (jnp.dot(resolvent**power, spectrum, precision="highest") for power in (1, 2, 3))
-    return x, jnp.stack([one, -point * two, point * (2 * point * three - two)])
+    missed = point[:, None] * resolvent  # its powers cannot overflow, as those of an empty direction's resolvent can
+    one, two, three = (jnp.dot(resolvent * missed**power, spectrum, precision="highest") for power in (0, 1, 2))
+    return x, jnp.stack([one, -two, 2 * three - two])
 
 
 def _newton(spectrum: jax.Array, load: Load, start: jax.Array, nodes: int) -> jax.Array:
@@ -177,7 +178,7 @@ def _newton(spectrum: jax.Array, load: Load, start: jax.Array, nodes: int) -> ja
         point = jnp.exp(x)
         resolvent = 1 / (spectrum + point)
         learned = jnp.dot(resolvent, spectrum, precision="highest")
-        slope = -point * jnp.dot(resolvent**2, spectrum, precision="highest")
+        slope = -jnp.dot(resolvent * (point * resolvent), spectrum, precision="highest")
         affordable, rise = _affordable(load, x)
         excess = learned - affordable
         low, high = jnp.where(excess > 0, x, low), jnp.where(excess > 0, high, x)
