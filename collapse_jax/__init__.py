@@ -3,7 +3,7 @@
 from collapse_jax import simulate, spectra, theory
 from collapse_jax.mixture import Mixture, real_and_synthetic, split
 from collapse_jax.risk import Risk
-from collapse_jax.sweep import mean_and_error, sweep
+from collapse_jax.sweep import mean_and_error, summary, sweep, zipped
 
 __version__ = "0.1.0"
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "simulate",
     "spectra",
     "split",
+    "summary",
     "sweep",
     "theory",
+    "zipped",
 ]

@@ -18,26 +18,12 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from collapse_jax.names import LONG_NAMES
 from collapse_jax.sweep import mean_and_error
 
 PARTS = ("bias", "variance", "collapse", "total")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2, 2, 2)))
-LABELS = {
-    "n": "samples n",
-    "width": "width m",
-    "synthetic_fraction": "synthetic fraction p₂",
-    "quality": "quality c²",
-    "ridge": "ridge λ",
-    "alpha": "weight of the synthetic data α",
-    "dim": "dimension d",
-    "noise": "label noise σ",
-    "generation": "generation",
-    "total": "test error",
-    "bias": "bias B",
-    "variance": "variance V",
-    "collapse": "collapse ζ",
-}
 
 
 def curves(
@@ -246,7 +232,7 @@ def label(dataset: xr.Dataset, name: str) -> str:
         >>> label(xr.Dataset(coords={"width": [1, 2]}), "width")
         'width m'
     """
-    return dataset[name].attrs.get("long_name", LABELS.get(name, name.replace("_", " ")))
+    return dataset[name].attrs.get("long_name", LONG_NAMES.get(name, name.replace("_", " ")))
 
 
 class _Style(NamedTuple):

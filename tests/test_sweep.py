@@ -89,7 +89,7 @@ def test_the_point_is_compiled_once_however_large_the_grid():
         sweep(point, x=np.arange(float(size)), batch_size=4)
         return len(traces)
 
-    assert count(3) == count(1000) <= 2
+    assert count(3) == count(1000) == 1
 
 
 class Pair(NamedTuple):
@@ -189,7 +189,7 @@ def test_bad_points_are_nan_and_the_others_are_right():
     [
         ({"x": []}, "axis x .* at least one number"),
         ({"x": 3.0}, "axis x is 3.0"),
-        ({"x": [[1.0]]}, "axis x"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "axis x .* one shape"),
         ({"x": ["a"]}, "axis x is .*'a'.*number"),
         ({"x": [1.0], "seeds": 3}, "seeds is 3 without a key"),
         ({"x": [1.0], "key": KEY}, "key is given without seeds"),

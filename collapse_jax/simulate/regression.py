@@ -4,6 +4,7 @@ Ridge regression needs the data only through M_k = X_k'X_k / n and X_k'y_k / n. 
 S S' for Gaussian projections, so both are drawn directly: n = 1e12 costs what n = d costs, and counts and width are traced.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -166,6 +167,10 @@ def _factors(
     return designs, scales, None if given.width is None else factors[-1] / math.sqrt(mixture.dim)
 
 
+def _total(arrays: list[jax.Array]) -> jax.Array:
+    return functools.reduce(jnp.add, arrays)
+
+
 def _penalised(moments: jax.Array, root: jax.Array | None, ridge: jax.Array) -> jax.Array:
     """The matrix that ridge regression inverts: the features' second moment plus the ridge."""
     if root is not None:
@@ -182,7 +187,7 @@ def _risk(key: jax.Array, mixture: Mixture, given: Arguments) -> Risk:
 def _risk_of_draws(mixture: Mixture, given: Arguments, draws: wishart.Draws) -> Risk:
     factors, scales, root = _factors(draws, mixture, given)
     moments = [scale * gram(factor) for scale, factor in zip(scales, factors, strict=True)]
-    half = inverse_root(_penalised(sum(moments[1:], moments[0]), root, given.ridge))
+    half = inverse_root(_penalised(_total(moments), root, given.ridge))
     half = half if root is None else product(root, half)
     hat = product(half, half.T)
     learned = [product(hat, moment) for moment in moments]
@@ -219,11 +224,11 @@ def _fit_of_draws(
 ) -> jax.Array:
     factors, scales, root = _factors(draws, mixture, given)
     moments = [scale * gram(factor) for scale, factor in zip(scales, factors, strict=True)]
-    half = inverse_root(_penalised(sum(moments[1:], moments[0]), root, given.ridge))
+    half = inverse_root(_penalised(_total(moments), root, given.ridge))
     # weights_k X_k'y_k / n = scales_k F_k (F_k'w_k + noise_k): signal and noise share the factor.
     pulled = [product(factor.T, label) for factor, label in zip(factors, labels, strict=True)]
     pushed = [scale * product(f, p + e) for scale, f, p, e in zip(scales, factors, pulled, noise, strict=True)]
-    right = sum(pushed[1:], pushed[0])
+    right = _total(pushed)
     if root is None:
         return product(half, product(half.T, right))
     return product(root, product(half, product(half.T, product(root.T, right))))
