@@ -81,18 +81,15 @@ def specimen(numbers: dict[str, np.ndarray], trees: dict[str, Any]) -> dict[str,
 def size_of(points: int, seeds: int, batch: int, most: int, devices: int, target: bool) -> Size:
     """Sizes of a chunk of at most ``most`` points that keep every device busy and lose little when one is lost."""
     together = min(seeds, FEWEST_SEEDS) if target else 1
-    batch = max(1, batch // together)
-    most = max(1, min(most, batch * CHUNK_BATCHES))
+    batch, most = max(1, batch // together), max(1, most // together)
+    most = min(most, batch * CHUNK_BATCHES)
     chunk = min(points, most, -(-points // devices))
     batch = min(batch, chunk)
-    # Few points leave room in a chunk for several seeds.
-    room = max(1, most // chunk)
-    return Size(
-        chunk,
-        batch,
-        seeds if target else min(seeds, room),
-        together if target else min(seeds, room, max(1, batch // chunk)),
-    )
+    if target:
+        return Size(chunk, batch, seeds, together)
+    # Few points leave room in a chunk, and in a batch, for several seeds.
+    room = min(seeds, max(1, most // chunk))
+    return Size(chunk, batch, room, min(room, max(1, most // CHUNK_BATCHES // chunk)))
 
 
 def compile_program(
