@@ -3,12 +3,14 @@
 from collapse_jax import simulate, spectra, theory
 from collapse_jax.mixture import Mixture, real_and_synthetic, split
 from collapse_jax.risk import Risk
+from collapse_jax.schedule import Schedule
 from collapse_jax.sweep import mean_and_error, summary, sweep, zipped
 
 __version__ = "0.1.0"
 __all__ = [
     "Mixture",
     "Risk",
+    "Schedule",
     "mean_and_error",
     "real_and_synthetic",
     "simulate",

@@ -121,6 +121,11 @@ def risk(mixture: Mixture, problem: Problem, target: jax.Array) -> Risk:
 
 def direction_errors(mixture: Mixture, problem: Problem) -> Risk:
     """Risk parts (d,) of each coefficient: E(w^_i - w_0i)^2."""
+    return direction_errors_and_share(mixture, problem)[0]
+
+
+def direction_errors_and_share(mixture: Mixture, problem: Problem) -> tuple[Risk, jax.Array]:
+    """Risk parts (d,) of each coefficient, and how much (K, d) of each source's labels the mean fit takes over."""
     state = solve(problem)
     active, rise = respond(problem, state, jnp.eye(mixture.dim, dtype=mixture.dtype), on_features=False)
     parts = _squares(mixture, state)
@@ -130,7 +135,7 @@ def direction_errors(mixture: Mixture, problem: Problem) -> Risk:
         return off + jnp.dot((mixture.spectra * own).sum(1), active, precision="highest") + rise * norm.sum()
 
     variance = jnp.dot(mixture.noise**2, active, precision="highest")
-    return Risk(each(parts["bias"]), variance, each(parts["collapse"]))
+    return Risk(each(parts["bias"]), variance, each(parts["collapse"])), _share(mixture, state)
 
 
 def training_loss(mixture: Mixture, problem: Problem) -> jax.Array:
@@ -151,7 +156,7 @@ def _squares(mixture: Mixture, state: State) -> dict[str, tuple[jax.Array, jax.A
     """E(w_0 - w^)^2 (d,), E(w_k - w^)^2 (K, d) and E(w^)^2 (d,), split into bias and collapse."""
     cross, shifts = mixture.shift_moments()
     resolvent = 1 / (state.inner + state.mu)
-    share = state.active[:, None] * mixture.spectra * resolvent[None, :]
+    share = _share(mixture, state)
     shrunk, kept = state.mu * resolvent, state.inner * resolvent
     pulled_cross = (share * cross).sum(0)
     pulled = (share[None, :, :] * shifts).sum(1)
@@ -165,6 +170,11 @@ def _squares(mixture: Mixture, state: State) -> dict[str, tuple[jax.Array, jax.A
         2 * kept * pulled_cross + spread,
     )
     return {"bias": bias, "collapse": collapse}
+
+
+def _share(mixture: Mixture, state: State) -> jax.Array:
+    """(K, d): the mean fit is ``sum_k share_k w_k``."""
+    return state.active[:, None] * mixture.spectra / (state.inner + state.mu)[None, :]
 
 
 def _state(problem: Problem, unknown: jax.Array) -> State:
