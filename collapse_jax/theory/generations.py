@@ -6,7 +6,7 @@ generation to the next: the shrinkage moves the first, and the errors by directi
 generation; reused or accumulated data correlate the generations and are simulated instead.
 """
 
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,8 @@ def generations(spectrum: Any, signal: Any, schedule: Schedule, *, shift: Any = 
         ``collapse`` from what the labels of the previous model got wrong. Differentiable; batch it with ``jax.vmap``.
 
     Raises:
-        ValueError: for values outside their ranges, arrays of different lengths, or no array at all.
+        ValueError: for values outside their ranges, arrays of different lengths, no array at all, or a generation at the
+            interpolation threshold without a ridge.
 
     Source: the map for any schedule follows from the one potential of ``docs/theory.md``. *Model Collapse Demystified*,
     Theorems 4.1, 4.3 and 4.6, and *Strong Model Collapse*, Corollary 3 (with fresh data), are special cases.
@@ -49,29 +50,58 @@ def generations(spectrum: Any, signal: Any, schedule: Schedule, *, shift: Any = 
     """
     spectrum, signal, shift, valid = truth(spectrum, signal, shift)
     given, right = rounds(schedule, spectrum.dtype)
-    return checks.poison(_chain(spectrum, signal, given, shift), valid & right)
+    return checks.poison(_chain(spectrum, signal, given, shift), valid & right & _off_threshold(spectrum, given))
+
+
+def _off_threshold(spectrum: jax.Array, given: Rounds) -> jax.Array:
+    """Without a ridge, the error is infinite where a generation's samples exactly meet its model's capacity."""
+    capacity = (spectrum > 0).sum().astype(spectrum.dtype)
+    if given.width is not None:
+        capacity = jnp.minimum(given.width, capacity)
+    samples = jnp.where(given.weights > 0, given.counts, 0).sum(1)
+    return checks.require(
+        "the distance of schedule.real + synthetic from the interpolation threshold (the smaller of width and rank)",
+        jnp.where(given.ridge == 0, jnp.abs(samples - capacity), 1),
+        lambda x: x > 0,
+        "above 0 at ridge 0, where the risk is infinite",
+        "Use a small ridge such as 1e-8, or move counts or width",
+    )
 
 
 @jax.jit
 def _chain(spectrum: jax.Array, signal: jax.Array, given: Rounds, shift: jax.Array) -> Risk:
-    spectra = jnp.stack([spectrum, spectrum])
     one = jnp.ones((), spectrum.dtype)
 
-    def generation(labels: tuple[jax.Array, jax.Array], now: Rounds) -> tuple[tuple[jax.Array, jax.Array], Risk]:
-        cross, square = labels
-        moments = jnp.stack(
-            [jnp.stack([signal, signal + cross]), jnp.stack([signal + cross, signal + 2 * cross + square])]
-        )
-        mixture = _mixture(spectra, moments, now.noise)
-        problem = potential.problem_of(mixture, now.counts, now.ridge, now.width, now.weights, (one, 0 * one))
-        errors, share = potential.direction_errors_and_share(mixture, problem)
-        new_cross = (share.sum(0) - 1) * signal + share[1] * cross
-        risk = jax.tree.map(lambda part: jnp.dot(spectrum, part, precision="highest"), errors)
-        return (new_cross, errors.total), risk
+    def generation(errors: tuple[jax.Array, jax.Array], now: Rounds) -> tuple[tuple[jax.Array, jax.Array], Risk]:
+        labels = cast(Mixture, _Labels(jnp.stack([spectrum, spectrum]), signal, *errors, now.noise))
+        problem = potential.problem_of(labels, now.counts, now.ridge, now.width, now.weights, (one, 0 * one))
+        parts, share = potential.direction_errors_and_share(labels, problem)
+        new_cross = (share.sum(0) - 1) * signal + share[1] * labels.cross
+        return (new_cross, parts.total), jax.tree.map(lambda part: jnp.dot(spectrum, part, precision="highest"), parts)
 
     return jax.lax.scan(generation, (jnp.zeros_like(signal), shift), given)[1]
 
 
-def _mixture(spectra: jax.Array, moments: jax.Array, noise: jax.Array) -> Mixture:
-    """A mixture of traced numbers that are valid by construction: not checked again every generation."""
-    return Mixture.tree_unflatten(False, (spectra, moments, noise))
+class _Labels(NamedTuple):
+    """What the potential asks of a mixture of the truth and a model, which is given by its error.
+
+    Label moments would be differences of near equals once the model is good: with 1e10 samples float32 would keep no digit.
+    """
+
+    spectra: jax.Array  # (2, d)
+    signal: jax.Array  # (d,) E[w_0^2]
+    cross: jax.Array  # (d,) E[w_0 delta]
+    square: jax.Array  # (d,) E[delta^2]
+    noise: jax.Array  # (2,)
+
+    @property
+    def dim(self) -> int:
+        return self.signal.size
+
+    @property
+    def dtype(self) -> Any:
+        return self.signal.dtype
+
+    def shift_moments(self) -> tuple[jax.Array, jax.Array]:
+        none = jnp.zeros_like(self.square)
+        return jnp.stack([none, self.cross]), jnp.stack([jnp.stack([none, none]), jnp.stack([none, self.square])])
