@@ -73,10 +73,11 @@ def _chain(spectrum: jax.Array, signal: jax.Array, given: Rounds, shift: jax.Arr
     one = jnp.ones((), spectrum.dtype)
 
     def generation(errors: tuple[jax.Array, jax.Array], now: Rounds) -> tuple[tuple[jax.Array, jax.Array], Risk]:
-        labels = cast(Mixture, _Labels(jnp.stack([spectrum, spectrum]), signal, *errors, now.noise))
+        cross, square = errors
+        labels = cast(Mixture, _Labels(jnp.stack([spectrum, spectrum]), signal, cross, square, now.noise))
         problem = potential.problem_of(labels, now.counts, now.ridge, now.width, now.weights, (one, 0 * one))
         parts, share = potential.direction_errors_and_share(labels, problem)
-        new_cross = (share.sum(0) - 1) * signal + share[1] * labels.cross
+        new_cross = (share.sum(0) - 1) * signal + share[1] * cross
         return (new_cross, parts.total), jax.tree.map(lambda part: jnp.dot(spectrum, part, precision="highest"), parts)
 
     return jax.lax.scan(generation, (jnp.zeros_like(signal), shift), given)[1]
@@ -93,6 +94,10 @@ class _Labels(NamedTuple):
     cross: jax.Array  # (d,) E[w_0 delta]
     square: jax.Array  # (d,) E[delta^2]
     noise: jax.Array  # (2,)
+
+    @property
+    def sources(self) -> int:
+        return 2
 
     @property
     def dim(self) -> int:

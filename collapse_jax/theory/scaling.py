@@ -94,9 +94,9 @@ def scaling(
 ) -> Scaling:
     """Exact risks of ridge regression with ridge ``n**-l`` on labels that the last of a chain of generators wrote.
 
-    Eigenvalues are ``j**-capacity``; signals ``j**-(1 + capacity (2 source - 1))``. Each generator is a least-squares fit to the
-    labels of the one before, so that the last one is off by ``generators * generator_noise**2 / (generator_samples - dim)``
-    over the eigenvalue in each direction.
+    Eigenvalues are ``j**-capacity``; signals ``j**-(1 + capacity (2 source - 1))``. Each generator is a least-squares fit to
+    the labels of the one before, so that the last one is off by ``generators * generator_noise**2 / (generator_samples -
+    dim)`` over the eigenvalue in each direction.
 
     Args:
         n: (N,) increasing numbers of samples.
@@ -115,8 +115,8 @@ def scaling(
     Raises:
         ValueError: for values outside these ranges.
 
-    Source: *Model Collapse Demystified*, Theorem 5.2: bias ``n**(-2 l min(r, 1))``, variance ``n**-(1 - l / beta)``, and collapse
-    ``max(n / T0, dim / T0) n**-(1 - l / beta)``.
+    Source: *Model Collapse Demystified*, Theorem 5.2: bias ``n**(-2 l min(r, 1))``, variance ``n**-(1 - l / beta)``, and
+    collapse ``max(n / T0, dim / T0) n**-(1 - l / beta)``.
 
     Example:
         >>> law = scaling(jnp.geomspace(1e3, 1e5, 5), 2.0, 0.375, 0.8, dim=20_000, noise=1.0)
@@ -178,7 +178,7 @@ def _scaling(
 
     log_n, log_samples = jnp.log(n), jnp.log(samples)
     # Generators may grow with n: their share of the slope follows from the schedule's own steps.
-    growth = jnp.gradient(log_samples, log_n) if n.size > 1 else jnp.zeros_like(n)
+    growth = jnp.asarray(jnp.gradient(log_samples, log_n)) if n.size > 1 else jnp.zeros_like(n)
     exact, change = jax.vmap(lambda a, b, g: jax.jvp(parts, (a, b), (jnp.ones_like(a), g)))(log_n, log_samples, growth)
     slopes = jax.tree.map(lambda d, value: jnp.where(value > 0, d / jnp.where(value > 0, value, 1), 0), change, exact)
     fall = -(1 - ridge_exponent / capacity)
