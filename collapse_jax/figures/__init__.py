@@ -1,8 +1,10 @@
 """Published figures, each one function of the library: ``FIGURES[name].compute(size, seed)``, then ``.draw(datasets)``."""
 
+from collapse_jax.figures.demystified import DEMYSTIFIED
 from collapse_jax.figures.figure import Figure
+from collapse_jax.figures.iterated import ITERATED
 from collapse_jax.figures.strong_collapse import STRONG_COLLAPSE
 
-FIGURES: dict[str, Figure] = {figure.name: figure for figure in STRONG_COLLAPSE}
+FIGURES: dict[str, Figure] = {figure.name: figure for figure in (*STRONG_COLLAPSE, *ITERATED, *DEMYSTIFIED)}
 
 __all__ = ["FIGURES", "Figure"]

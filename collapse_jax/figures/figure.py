@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import matplotlib.figure
 import xarray as xr
+from matplotlib.axes import Axes
 
 from collapse_jax import checks
 
@@ -48,3 +49,15 @@ def is_full(size: str) -> bool:
     if jnp.result_type(float) != jnp.float64:
         raise RuntimeError(f"published figures need float64, which is off; {checks.FLOAT64}")
     return size == "full"
+
+
+def shared_legend(picture: matplotlib.figure.Figure, axes: Axes, columns: int) -> None:
+    """Move the legend of one panel below all of them."""
+    own = axes.get_legend()
+    assert own is not None
+    names = [text.get_text() for text in own.texts]
+    handles = [handle for handle in own.legend_handles if handle is not None]
+    picture.legend(
+        handles, names, title=own.get_title().get_text(), ncols=columns, loc="outside lower center", handlelength=3
+    )
+    own.remove()

@@ -19,7 +19,7 @@ from matplotlib.ticker import ScalarFormatter
 
 import collapse_jax as cj
 from collapse_jax import plotting
-from collapse_jax.figures.figure import Datasets, Figure, is_full
+from collapse_jax.figures.figure import Datasets, Figure, is_full, shared_legend
 
 RIDGE = 1e-8
 QUALITIES = (0.0, 0.1, 0.5, 1.0)
@@ -56,18 +56,6 @@ def _simulate(
     quality = xr.DataArray(list(qualities), {"quality": list(qualities)}, ["quality"])
     collapse = dataset.collapse * quality
     return xr.broadcast(dataset.assign(collapse=collapse, total=dataset.bias + dataset.variance + collapse))[0]
-
-
-def _shared_legend(picture: Picture, axes: Axes, columns: int) -> None:
-    """Move the legend of one panel below all of them."""
-    own = axes.get_legend()
-    assert own is not None
-    names = [text.get_text() for text in own.texts]
-    handles = [handle for handle in own.legend_handles if handle is not None]
-    picture.legend(
-        handles, names, title=own.get_title().get_text(), ncols=columns, loc="outside lower center", handlelength=3
-    )
-    own.remove()
 
 
 def _plain_ticks(axes: Axes, ticks: Sequence[float], which: str = "y") -> None:
@@ -147,7 +135,7 @@ def _draw_2(datasets: Datasets) -> Picture:
         panel.set_yscale("linear")
         panel.set_ylim(-0.02 * top, top)
         _threshold(panel, _samples(datasets))
-    _shared_legend(picture, axes[-1], 6)
+    shared_legend(picture, axes[-1], 6)
     return picture
 
 
@@ -202,7 +190,7 @@ def _draw_4(datasets: Datasets) -> Picture:
         panel.label_outer()
         if panel is not axes[-1]:
             panel.get_legend().remove()
-    _shared_legend(picture, axes[-1], 8)
+    shared_legend(picture, axes[-1], 8)
     return picture
 
 
@@ -301,7 +289,7 @@ def _draw_3(datasets: Datasets) -> Picture:
         panel.label_outer()
         if panel is not axes[-1]:
             panel.get_legend().remove()
-    _shared_legend(picture, axes[-1], 7)
+    shared_legend(picture, axes[-1], 7)
     return picture
 
 
