@@ -10,6 +10,7 @@ LONG_NAMES = {
     "dim": "dimension d",
     "noise": "label noise σ",
     "generation": "generation",
+    "generators": "generators in the chain",
     "total": "test error",
     "bias": "bias B",
     "variance": "variance V",

@@ -13,7 +13,16 @@ import collapse_jax as cj
 from collapse_jax.figures import FIGURES
 from collapse_jax.figures.strong_collapse import RIDGE, best_weight, best_width, projections
 
-SMALL_DIM = {"strong-1": 60, "strong-2": 60, "strong-3": 20, "strong-4": 60, "strong-5": 60, "strong-9": 20}
+STRONG = {
+    "strong-1": 60,
+    "strong-2": 60,
+    "strong-3": 20,
+    "strong-4": 60,
+    "strong-5": 60,
+    "strong-9": 20,
+    "strong-10": 20,
+}
+SMALL_DIM = STRONG | {"demystified-1": 30, "demystified-2": 30, "demystified-3": 30}
 
 
 @functools.cache
@@ -165,7 +174,7 @@ def whole(simulated):
 
 def exact_at(theory, simulated):
     """The theory at the simulation's points, which its grid contains."""
-    dims = {dim: simulated[dim] for dim in ("width", "n", "alpha") if dim in simulated.dims}
+    dims = {dim: simulated[dim] for dim in ("width", "n", "alpha", "ridge") if dim in simulated.dims}
     return theory.sel(dims, method="nearest", tolerance=1e-6)
 
 

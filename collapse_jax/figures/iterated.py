@@ -14,7 +14,12 @@ from collapse_jax.figures.figure import Datasets, Figure, is_full, shared_legend
 
 RIDGE = 1e-8
 ROUNDS = 5
-CURVES = ("iterative, fixed real data", "iterative, fresh real data", "one round", "real data alone")
+CURVES = {
+    "fixed": "iterative, fixed real data",
+    "fresh": "iterative, fresh real data",
+    "one": "one round",
+    "alone": "real data alone",
+}
 
 
 def _iterated(size: str, seed: int) -> Datasets:
@@ -28,38 +33,30 @@ def _iterated(size: str, seed: int) -> Datasets:
             real=jnp.full(ROUNDS, n / 2), synthetic=n / 2, ridge=RIDGE, noise_real=1.0, noise_synthetic=1.0
         )
 
-    def theory(quality: Any, n: Any) -> jax.Array:
+    def theory(quality: Any, n: Any) -> dict[str, jax.Array]:
         chain = cj.theory.generations(spectrum, 1 / dim, schedule(n), shift=quality / dim).total
         alone = cj.theory.risk(cj.real_and_synthetic(spectrum, 1 / dim, 0.0, 1.0), jnp.stack([n / 2, 0 * n]), RIDGE)
-        return jnp.stack([jnp.nan * n, chain[-1], chain[0], alone.total])
+        return {"fresh": chain[-1], "one": chain[0], "alone": alone.total}
 
-    def simulated(key: jax.Array, quality: Any, n: Any) -> jax.Array:
+    def simulated(key: jax.Array, quality: Any, n: Any) -> dict[str, jax.Array]:
         numbers = (key, spectrum, 1 / dim, schedule(n))
         fixed = cj.simulate.generations(*numbers, "fixed", shift=quality / dim).total
         fresh = cj.simulate.generations(*numbers, "fresh", shift=quality / dim).total
-        return jnp.stack([fixed[-1], fresh[-1], fresh[0], jnp.nan * n])
+        return {"fixed": fixed[-1], "fresh": fresh[-1], "one": fresh[0]}
 
     few = np.round(dim * np.geomspace(3, 100, 8 if full else 3))
     counts = np.union1d(dim * np.geomspace(3, 100, 60 if full else 6), few)
     axes: dict[str, Any] = {"quality": [1.0, 0.1, 0.01]}
-    points = cj.sweep(_named(simulated), key=jax.random.key(seed), seeds=16 if full else 24, n=few, **axes)
-    return {"theory": _by_curve(cj.sweep(_named(theory), n=counts, **axes)), "simulated": _by_curve(points)}
-
-
-def _named(point: Any) -> Any:
-    """The point with its curves as variables; what a wing does not give is left out."""
-
-    def named(*arguments: Any, **numbers: Any) -> dict[str, jax.Array]:
-        return dict(zip(("fixed", "fresh", "one", "alone"), point(*arguments, **numbers), strict=True))
-
-    return named
+    points = cj.sweep(simulated, key=jax.random.key(seed), seeds=16 if full else 24, n=few, **axes)
+    return {"theory": _by_curve(cj.sweep(theory, n=counts, **axes)), "simulated": _by_curve(points)}
 
 
 def _by_curve(dataset: xr.Dataset) -> xr.Dataset:
-    """The variables along a dimension of their own."""
-    curve = xr.Variable("curve", np.array(CURVES, dtype=object), {"long_name": "error of"})
-    total = dataset[["fixed", "fresh", "one", "alone"]].to_dataarray("curve").assign_coords(curve=curve)
-    return xr.Dataset({"total": total}, attrs=dataset.attrs)
+    """The variables along a dimension of their own; a curve that is not among them is NaN."""
+    nothing = xr.full_like(dataset.fresh, np.nan)
+    curves = [dataset.get(name, nothing) for name in CURVES]
+    curve = xr.Variable("curve", np.array(list(CURVES.values()), dtype=object), {"long_name": "error of"})
+    return xr.Dataset({"total": xr.concat(curves, curve, coords="minimal", compat="override")}, attrs=dataset.attrs)
 
 
 def _draw(datasets: Datasets) -> Picture:
