@@ -31,14 +31,17 @@ def sweep(point, **settings):
 
 
 def test_dimensions_stand_in_the_order_given_with_their_values():
-    dataset = sweep(exact, **AXES)
+    def point(n, synthetic_fraction, width):
+        return {"bias": n + 100 * synthetic_fraction * width}
+
+    dataset = sweep(point, **AXES)
     assert list(dataset.sizes.items()) == [("n", 3), ("synthetic_fraction", 2), ("width", 2)]
     assert dataset.bias.dims == ("n", "synthetic_fraction", "width")
     for name, values in AXES.items():
         assert_array_equal(dataset[name], values)
-    turned = sweep(exact, **dict(reversed(AXES.items())))
+    turned = sweep(point, **dict(reversed(AXES.items())))
     assert turned.bias.dims == ("width", "synthetic_fraction", "n")
-    assert_allclose(turned.total.transpose(*dataset.total.dims), dataset.total, rtol=1e-13)
+    assert_array_equal(turned.bias.transpose(*dataset.bias.dims), dataset.bias)
 
 
 def test_every_cell_is_the_point_at_its_labels():
@@ -52,22 +55,20 @@ def test_every_cell_is_the_point_at_its_labels():
 
 
 def test_every_seed_is_one_key_for_the_whole_grid():
-    dataset = sweep(simulated, key=KEY, seeds=3, **AXES)
+    dataset, one = sweep(simulated, key=KEY, seeds=3, **AXES), jax.jit(simulated)
     assert list(dataset.sizes.items())[-1] == ("seed", 3)
     for seed, key in enumerate(jax.random.split(KEY, 3)):
         for values in itertools.product(*AXES.values()):
             numbers = dict(zip(AXES, values, strict=True))
             cell = dataset.total.sel(numbers | {"seed": seed})
-            assert_allclose(cell, simulated(key, **numbers).total, rtol=1e-11)
+            assert_allclose(cell, one(key, **numbers).total, rtol=1e-11)
 
 
 @pytest.mark.parametrize(("point", "random"), [(exact, {}), (simulated, {"key": KEY, "seeds": 2})])
 def test_results_do_not_depend_on_the_batch_size(point, random):
-    expected = sweep(point, batch_size=1, **random, **AXES)
-    for batch_size in (5, 1000):
-        actual = sweep(point, batch_size=batch_size, **random, **AXES)
-        for part in expected.data_vars:
-            assert_allclose(actual[part], expected[part], rtol=1e-12, atol=1e-17)
+    one, many = (sweep(point, batch_size=batch_size, **random, **AXES) for batch_size in (1, 5))
+    for part in one.data_vars:
+        assert_allclose(many[part], one[part], rtol=1e-12, atol=1e-17)
 
 
 def test_a_grid_larger_than_a_chunk_is_complete():
@@ -130,7 +131,7 @@ def test_without_axes_there_is_one_point():
 
 
 def test_attributes_say_how_it_was_made():
-    attributes = sweep(simulated, key=KEY, seeds=2, **AXES).attrs
+    attributes = sweep(lambda key, n: n, key=KEY, seeds=2, n=[1.0, 2.0]).attrs
     assert attributes["collapse_jax"] == cj.__version__
     assert attributes["jax"] == jax.__version__
     assert attributes["seeds"] == 2
@@ -141,19 +142,45 @@ def test_attributes_say_how_it_was_made():
 def test_a_dataset_survives_a_file(tmp_path):
     import xarray as xr
 
-    dataset = sweep(exact, **AXES)
+    dataset = sweep(lambda n, rows: {"total": n * rows}, n=[1, 2], rows=np.ones((3, 2)))
     dataset.to_netcdf(tmp_path / "risk.nc", engine="scipy")
     with xr.open_dataset(tmp_path / "risk.nc", engine="scipy") as again:
         xr.testing.assert_identical(again.load(), dataset)
 
 
 def test_mean_and_error_are_over_seeds():
-    dataset = sweep(simulated, key=KEY, seeds=6, n=[10, 20], synthetic_fraction=[0.5], width=[4.0])
+    dataset = sweep(lambda key, n: {"total": n + jax.random.uniform(key)}, key=KEY, seeds=6, n=[10, 20])
     mean, error = cj.mean_and_error(dataset)
     assert_allclose(mean.total, dataset.total.values.mean(-1))
     assert_allclose(error.total, dataset.total.values.std(-1, ddof=1) / 6**0.5)
     with pytest.raises(ValueError, match="seed"):
         cj.mean_and_error(mean)
+
+
+# Progress ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_progress_is_told_after_every_chunk():
+    told = []
+    sweep(lambda x: x, x=np.arange(1000.0), batch_size=4, progress=told.append)
+    done = [now.done for now in told]
+    assert len(done) > 5
+    assert (np.diff(done) > 0).all()
+    assert done[-1] == 1000
+    assert all(now.total == 1000 and now.memory > 0 and now.rate > 0 for now in told)
+    assert (np.diff([now.seconds for now in told]) > 0).all()
+    assert told[-1].seconds_left == 0 < told[0].seconds_left
+
+
+def test_every_seed_of_a_point_counts_as_progress():
+    told = []
+    sweep(lambda key, x: x, key=KEY, seeds=3, x=np.arange(10.0), progress=told.append)
+    assert (told[-1].done, told[-1].total) == (30, 30)
+
+
+def test_nothing_is_printed_where_the_output_is_no_terminal(capfd):
+    sweep(lambda x: x, x=[1.0, 2.0], progress=True)
+    assert capfd.readouterr() == ("", "")
 
 
 # Where results are not finite -------------------------------------------------------------------------------------------------
@@ -172,6 +199,20 @@ def test_a_result_that_is_not_finite_is_kept_and_warned_of():
 def test_a_result_that_is_not_finite_raises_on_request():
     with pytest.raises(FloatingPointError, match=r"bad .* x=0"):
         sweep(_inverse, x=[1.0, 0.0], y=[4.0], on_nonfinite="raise")
+
+
+def test_results_that_are_not_finite_are_counted_and_placed_by_seed_and_axis():
+    def point(key, x, y, row):
+        rows = jnp.stack([x, jnp.where(x * y > 3, jnp.nan, y)])
+        return {"rows": rows + row.sum(), "fine": jax.random.uniform(key)}
+
+    axes = {"x": [1.0, 2.0], "model": cj.zipped(y=[1.0, 2.0], row=np.ones((2, 3)))}
+    where = r"2 of 16 values of rows are not finite, the first at x=2, y=2, row\[1\], seed=0; .*seed=1"
+    with pytest.warns(RuntimeWarning, match=where) as warned:
+        dataset = sweep(point, key=KEY, seeds=2, **axes)
+    assert dataset.attrs["nonfinite_values"] == np.isnan(dataset.rows).sum() == 2
+    assert "x=2, y=2, row[1], seed=0" in dataset.attrs["nonfinite"]
+    assert warned[0].filename == __file__  # at the user's call, not within the library
 
 
 def test_bad_points_are_nan_and_the_others_are_right():
@@ -196,6 +237,10 @@ def test_bad_points_are_nan_and_the_others_are_right():
         ({"x": [1.0], "key": KEY, "seeds": 0}, "seeds is 0"),
         ({"x": [1.0], "batch_size": 0}, "batch_size is 0"),
         ({"x": [1.0], "on_nonfinite": "ignore"}, "on_nonfinite is 'ignore'.*warn.*raise"),
+        ({"x": [1.0], "part": (0, 2)}, r"part is \(0, 2\) without a store"),
+        ({"x": [1.0], "part": (2, 2), "store": "s.zarr"}, r"part is \(2, 2\); it must be \(i, of\)"),
+        ({"x": [1.0], "part": (-1, 2), "store": "s.zarr"}, r"part is \(-1, 2\); it must be \(i, of\)"),
+        ({"x": [1.0], "part": 1, "store": "s.zarr"}, r"part is 1; it must be \(i, of\)"),
     ],
 )
 def test_wrong_settings_are_named(settings, words):

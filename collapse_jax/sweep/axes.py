@@ -91,7 +91,7 @@ def grid(axes: Mapping[str, Any]) -> Grid:
         sizes = {part: _length(tree) for part, tree in parts.items()}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"the sequences zipped in axis {name} have lengths {sizes}; they must be equal")
-        numbers = {part: tree for part, tree in parts.items() if isinstance(tree, np.ndarray) and tree.ndim == 1}
+        numbers = {part: tree for part, tree in parts.items() if _is_numbers(tree)}
         trees = {part: jax.tree.map(jnp.asarray, tree) for part, tree in parts.items() if part not in numbers}
         made.append(Axis(name, next(iter(sizes.values())), numbers, trees))
     names = [name for axis in made for name in {axis.name, *axis.numbers, *axis.trees}]
@@ -139,6 +139,10 @@ def _stacked(what: str, values: list[Any]) -> Any:
 
 def _length(tree: Any) -> int:
     return np.shape(jax.tree.leaves(tree)[0])[0]
+
+
+def _is_numbers(tree: Any) -> bool:
+    return isinstance(tree, np.ndarray) and tree.ndim == 1 and not np.iscomplexobj(tree)
 
 
 def _is_key(leaf: Any) -> bool:

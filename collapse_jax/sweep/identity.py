@@ -36,14 +36,14 @@ def identity(
         words = " ".join(map(str, jax.random.key_data(key).ravel().tolist()))
         made |= {"key": words, "key_impl": str(jax.random.key_impl(key)), "seeds": int(seeds or 0)}
     if target is not None:
-        made["relative_error"] = ", ".join(f"{name} {value:g}" for name, value in target.items())
+        made["relative_error"] = ", ".join(f"{name} {value!r}" for name, value in target.items())
     return made
 
 
 def fingerprints(evaluate: Callable[..., Any], arguments: dict[str, Any], key: Any, grid: Grid) -> dict[str, str]:
-    """Digests of the point as JAX traces it, constants included, and of each axis' values."""
-    traced = jax.make_jaxpr(lambda given: evaluate(key, given))(arguments)
-    made = {"point_digest": _digest_program(traced)}
+    """Names of the results, and digests of the point as JAX traces it, constants included, and of each axis' values."""
+    traced, results = jax.make_jaxpr(evaluate, return_shape=True)(key, arguments)
+    made = {"results": ", ".join(sorted(results)), "point_digest": _digest_program(traced)}
     for axis in grid.axes:
         leaves = jax.tree.leaves((axis.numbers, axis.trees))
         content = [_bytes(leaf) for leaf in leaves]
@@ -59,6 +59,8 @@ def differences(here: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]
         if here.get(name) == stored.get(name):
             continue
         if name == "point_digest":
+            if any(here.get(other) != stored.get(other) for other in ("dtype", "jax", "key_impl")):
+                continue  # with them every digest changes
             text = f"point computes something else: here {here.get('point')}, in the store {stored.get('point')}"
             lines.append(f"{text} (its operations or the constants it closes over differ)")
         elif name.startswith("axis_digest_"):
@@ -72,8 +74,8 @@ def differences(here: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]
 
 
 def _digest_program(program: Any) -> str:
-    """Digest of a traced program; the addresses that some of its parts print are left out."""
-    text = re.sub(r"0x[0-9a-f]{6,}", "", str(program))
+    """Digest of a traced program, without the addresses in what it prints and without a terminal's colours."""
+    text = re.sub(r"0x[0-9a-f]{6,}|\x1b\[[0-9;]*m", "", str(program))
     return _digest([text.encode(), *(_bytes(constant) for constant in _constants(program))])
 
 

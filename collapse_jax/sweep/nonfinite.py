@@ -35,9 +35,8 @@ class Nonfinite:
             else:
                 self.seen[name] = self.seen.get(name, 0) + bad.size
             self.wrong[name] = self.wrong.get(name, 0) + int(bad.sum())
-            places = self.places.setdefault(name, [])
-            for point, seed in np.argwhere(bad.any(-1))[: SHOWN - len(places)]:
-                places.append((points[point], seeds[seed]))
+            found = [(points[point], seeds[seed]) for point, seed in np.argwhere(bad.any(-1))[:SHOWN]]
+            self.places[name] = sorted([*self.places.get(name, []), *found])[:SHOWN]
             if self.action == "raise" and self.wrong[name]:
                 raise FloatingPointError(self.message(name))
 

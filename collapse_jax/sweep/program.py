@@ -263,8 +263,8 @@ def _place(sharding: NamedSharding, tree: Any) -> Any:
     """Arrays that every process holds, laid out over the devices of all processes."""
 
     def one(leaf: Any) -> jax.Array:
-        if not isinstance(leaf, np.ndarray):
-            return jax.device_put(leaf, sharding)
+        if not isinstance(leaf, np.ndarray):  # random keys, which only their own process can lay out
+            return jax.random.wrap_key_data(one(np.asarray(jax.random.key_data(leaf))), impl=jax.random.key_impl(leaf))
         return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
 
     return jax.tree.map(one, tree)

@@ -14,13 +14,14 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from collapse_jax.sweep import identity as identities
-from collapse_jax.sweep.axes import Grid, Zipped, grid
+from collapse_jax.sweep.axes import Grid, grid
 from collapse_jax.sweep.cost import cost_of
 from collapse_jax.sweep.layout import Layout, layout_of
 from collapse_jax.sweep.nonfinite import Nonfinite
 from collapse_jax.sweep.program import (
     USED,
     Program,
+    Size,
     Work,
     compile_program,
     named_results,
@@ -29,7 +30,7 @@ from collapse_jax.sweep.program import (
 )
 from collapse_jax.sweep.progress import Report, reporting
 from collapse_jax.sweep.refinement import more_points
-from collapse_jax.sweep.store import Memory, Store, Variable, stored_batch
+from collapse_jax.sweep.store import PROGRESS, Memory, Store, Variable, stored
 
 
 def sweep(
@@ -95,7 +96,9 @@ def sweep(
     """
     whole = grid(axes)
     keys = _keys(key, seeds)
-    _check_settings(seeds, store, part, refine, on_nonfinite, axes)
+    _check_settings(store, part, on_nonfinite)
+    if refine:
+        _check_refine(refine, store, whole)
     path = None if store is None else Path(store)
     if batch_size is not None and int(batch_size) < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
@@ -103,14 +106,14 @@ def sweep(
     one_key = None if keys is None else keys[0]
     arguments = specimen(*_numbers_and_trees(whole))
     shapes = jax.eval_shape(lambda given: evaluate(one_key, given), arguments)
-    _check_names(whole, shapes)
+    _check_names(whole, shapes, path is not None)
     target = _target(relative_error, seeds, shapes)
     cost = cost_of(evaluate, one_key, arguments)
-    if batch_size is None:
-        batch_size = (path and stored_batch(path)) or cost.batch()
-    batch = int(batch_size)
+    begun = {} if path is None else stored(path)  # goes on as it began, on other devices too
+    batch = int(batch_size or begun.get("batch_size") or cost.batch())
     repeats = 1 if keys is None else len(keys)
     size = size_of(whole.size, repeats, batch, cost.chunk(), 1 if mesh is None else mesh.size, target is not None)
+    size = Size(*begun.get("chunk", size))
     made = identities.identity(point, whole, key, seeds, batch, target)
     sample = (*whole.arguments(np.zeros(1, int)), whole.trees)
     program = cache(lambda: compile_program(evaluate, sample, key, size, mesh, target))
@@ -125,7 +128,7 @@ def sweep(
         keeper: Memory | Store = Memory(layout, variables, coordinates)
         if path is not None:
             digests = identities.fingerprints(evaluate, arguments, one_key, whole)
-            keeper = _open_store(path, layout, variables, coordinates, made | digests)
+            keeper = _open_store(path, layout, variables, coordinates, made | digests | {"chunk": list(size)})
         seconds = _run(program, points, layout, keys, keeper, part, unusual, progress)
         dataset = keeper.dataset()[list(variables)]
         dataset.attrs = made | {
@@ -158,11 +161,12 @@ def _run(
     if isinstance(keeper, Store):
         finished = set(keeper.finished())
         mine = [chunk for chunk in todo if chunk not in finished]
-        for chunk in set(todo) & finished:
+        for chunk in sorted(set(todo) & finished):
             already += _entries(layout, chunk)
             unusual.look(keeper.read(chunk), layout.points(chunk), layout.seeds_of(chunk))
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("all processes know what is finished")
+    elsewhere = set(mine)  # chunks that other processes do
     words = None if keys is None else np.asarray(jax.random.key_data(keys))
     if mine:
         program()  # compiles, before the clock starts
@@ -184,6 +188,7 @@ def _run(
             arrays = {name: array[: inside[0], : inside[1]] for name, array in arrays.items()}
             unusual.look(arrays, layout.points(chunk), layout.seeds_of(chunk))
             keeper.write(chunk, arrays)
+            elsewhere.discard(chunk)
         return sum(_entries(layout, chunk) for chunk in chunks)
 
     devices = program().devices if mine else 1
@@ -198,6 +203,8 @@ def _run(
             advance(keep(*waiting))
     if isinstance(keeper, Store) and jax.process_count() > 1:
         multihost_utils.sync_global_devices("all processes have written their chunks")
+        for chunk in sorted(elsewhere):
+            unusual.look(keeper.read(chunk), layout.points(chunk), layout.seeds_of(chunk))
     return time.perf_counter() - started
 
 
@@ -227,24 +234,37 @@ def _open_store(
     made: dict[str, Any],
 ) -> Store:
     """The store, made by the first process before the others open it."""
-    if jax.process_index() == 0:
-        keeper = Store(path, layout, variables, coordinates, made)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("the store is there")
-    return keeper if jax.process_index() == 0 else Store(path, layout, variables, coordinates, made)  # pyright: ignore
+    try:
+        if jax.process_index() == 0:
+            return Store(path, layout, variables, coordinates, made)
+    finally:  # where the first process fails, the others see why rather than wait
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("the store is there")
+    return Store(path, layout, variables, coordinates, made)
 
 
 def _refined(
     over: Callable[[Grid], xr.Dataset], axes: dict[str, Any], dataset: xr.Dataset, axis: str, total: int
 ) -> xr.Dataset:
     """The dataset with more points along one axis, evaluated by the program that is there."""
+    dataset = dataset.sortby(axis)
     while (new := more_points(dataset, axis, total)).size:
         more = over(grid(axes | {axis: new}))
-        seconds = dataset.attrs["run_seconds"] + more.attrs["run_seconds"]
-        attributes = dataset.attrs | {"run_seconds": round(seconds, 3)}
+        attributes = _joined(dataset.attrs, more.attrs)
         dataset = xr.concat([dataset, more], axis, data_vars="minimal", join="exact", combine_attrs="override")
         dataset = dataset.sortby(axis).assign_attrs(attributes)
     return dataset.assign_attrs({"refined": f"{axis} to {dataset.sizes[axis]} points"})
+
+
+def _joined(attributes: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of a dataset and of points added to it: what was counted and timed of both."""
+    sums = {name: attributes.get(name, 0) + more.get(name, 0) for name in ("run_seconds", "nonfinite_values")}
+    told = [part["nonfinite"] for part in (attributes, more) if "nonfinite" in part]
+    return (
+        attributes
+        | {"run_seconds": round(sums["run_seconds"], 3)}
+        | ({"nonfinite": "; then ".join(told), "nonfinite_values": sums["nonfinite_values"]} if told else {})
+    )
 
 
 def _variables(
@@ -292,34 +312,38 @@ def _target(relative_error: Any, seeds: int | None, shapes: Mapping[str, Any]) -
     return {name: float(value) for name, value in relative_error.items()}
 
 
-def _check_settings(
-    seeds: int | None, store: Any, part: Any, refine: Any, on_nonfinite: str, axes: Mapping[str, Any]
-) -> None:
+def _check_settings(store: Any, part: Any, on_nonfinite: str) -> None:
     if on_nonfinite not in ("warn", "raise"):
         raise ValueError(f'on_nonfinite is {on_nonfinite!r}; it must be "warn" or "raise"')
     if part is not None:
         if store is None:
             raise ValueError(f"part is {part!r} without a store; pass store=, so that the shares come together")
-        i, of = part
-        if not 0 <= i < of:
+        if len(np.atleast_1d(part)) != 2 or not 0 <= part[0] < part[1]:
             raise ValueError(
                 f"part is {part!r}; it must be (i, of) with 0 <= i < of: the first of three shares is (0, 3)"
             )
-    for axis, total in (refine or {}).items():
-        if store is not None:
-            raise ValueError(
-                "refine does not go with a store; refine first, then sweep the axis it found into the store"
-            )
-        if len(refine) > 1:
-            raise ValueError(f"refine names {', '.join(refine)}; it must name one axis")
-        if axis not in axes or isinstance(axes[axis], Zipped) or len(np.shape(axes[axis])) != 1 or len(axes[axis]) < 3:
-            raise ValueError(f"refine names {axis!r}; it must be an axis of at least three numbers")
-        if int(total) <= len(axes[axis]):
-            raise ValueError(f"refine asks for {total} points of {axis}, which has {len(axes[axis])}; ask for more")
 
 
-def _check_names(points: Grid, shapes: Mapping[str, Any]) -> None:
+def _check_refine(refine: Mapping[str, int], store: Any, points: Grid) -> None:
+    if store is not None:
+        raise ValueError("refine does not go with a store; refine first, then sweep the axis it found into the store")
+    if len(refine) > 1:
+        raise ValueError(f"refine names {', '.join(refine)}; it must name one axis")
+    sizes = {
+        axis.name: axis.size for axis in points.axes if [*axis.numbers, *axis.trees] == [*axis.numbers] == [axis.name]
+    }
+    for name, total in refine.items():
+        if sizes.get(name, 0) < 3:
+            raise ValueError(f"refine names {name!r}; it must be an axis of at least three numbers")
+        if int(total) <= sizes[name]:
+            raise ValueError(f"refine asks for {total} points of {name}, which has {sizes[name]}; ask for more")
+
+
+def _check_names(points: Grid, shapes: Mapping[str, Any], stored: bool) -> None:
     taken = {name for axis in points.axes for name in axis.coordinates()} | {"seed", USED}
     clash = taken & set(shapes)
     if clash:
         raise ValueError(f"point returns {min(clash)}, which is also the name of an axis; rename one")
+    for name in {*taken, *shapes} if stored else ():
+        if name == PROGRESS or "/" in name:
+            raise ValueError(f"{name} cannot be the name of an array in a store; rename it")

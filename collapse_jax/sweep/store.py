@@ -22,7 +22,9 @@ from collapse_jax.sweep.identity import differences
 from collapse_jax.sweep.layout import Layout
 
 Coordinates = Mapping[str, tuple[str, np.ndarray]]
-CHECKSUM = "progress/checksum"
+PROGRESS = "progress"
+CHECKSUM = f"{PROGRESS}/checksum"
+UNREADABLE = 2**64 - 1  # no checksum is as large
 
 
 class Variable(NamedTuple):
@@ -70,6 +72,8 @@ class Store:
         coordinates: Coordinates,
         identity: dict[str, Any],
     ) -> None:
+        import zarr
+
         self.path, self.layout, self.variables = path, layout, variables
         self.done = 0
         if not (path / "zarr.json").exists():
@@ -84,14 +88,17 @@ class Store:
                 + "\nChoose another path for this sweep, or remove the store to start again."
             )
         try:
-            self.arrays: dict[str, Any] = {name: group[name] for name in variables}
-            self.checksums: Any = group[CHECKSUM]
+            # NaN, too, is written as it is: its sign and the checksum with it would change if it were filled in.
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                self.arrays: dict[str, Any] = {name: group[name] for name in variables}
+                self.checksums: Any = group[CHECKSUM]
+            self.dataset()  # its coordinates can be read
         except Exception as error:
             raise _damaged(path, error) from error
 
     def finished(self) -> list[int]:
         """Chunks that are there and whole; a damaged one is warned of and counts as missing."""
-        checksums = np.asarray(self.checksums[:])
+        checksums = self._checksums()
         whole = []
         for chunk in np.flatnonzero(checksums).tolist():
             try:
@@ -105,7 +112,7 @@ class Store:
                 warnings.warn(
                     f"chunk {chunk} of store {self.path} is damaged ({reason}): it is computed again, the others are kept",
                     RuntimeWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
         self.done = len(whole)
         return whole
@@ -129,11 +136,24 @@ class Store:
 
     def completeness(self) -> str:
         """How many chunks are finished, by all processes together."""
-        return f"{np.count_nonzero(self.checksums[:])} of {self.layout.chunks} finished"
+        return f"{np.count_nonzero(self._checksums())} of {self.layout.chunks} finished"
 
     def dataset(self) -> xr.Dataset:
         """The dataset, its arrays read from disk when they are used."""
         return xr.open_zarr(self.path, chunks=None, consolidated=False)
+
+    def _checksums(self) -> np.ndarray:
+        """Checksums of the chunks: 0 where one is not finished, and one that fits nothing where its file is damaged."""
+        try:
+            return np.asarray(self.checksums[:])
+        except Exception:
+            return np.array([self._checksum(chunk) for chunk in range(self.layout.chunks)], np.uint64)
+
+    def _checksum(self, chunk: int) -> int:
+        try:
+            return int(self.checksums[chunk])
+        except Exception:
+            return UNREADABLE
 
     @contextmanager
     def _disk_errors(self, what: str) -> Iterator[None]:
@@ -147,12 +167,9 @@ class Store:
             ) from error
 
 
-def stored_batch(path: Path) -> int | None:
-    """The batch size of the store at this path, or None where there is no store."""
-    if not (path / "zarr.json").exists():
-        return None
-    value = _open(path).attrs.get("batch_size")
-    return int(value) if isinstance(value, int | float) else None
+def stored(path: Path) -> dict[str, Any]:
+    """What the store at this path was made of; nothing where there is no store."""
+    return _open(path).attrs.asdict() if (path / "zarr.json").exists() else {}
 
 
 def _open(path: Path) -> Any:
@@ -181,6 +198,8 @@ def _create(
     import zarr
 
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if (path / "zarr.json").exists():  # another process was faster
+            return
         raise ValueError(f"store {path} exists and is not a sweep's store; choose another path, or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -200,6 +219,9 @@ def _create(
         for name, (dim, values) in coordinates.items():
             group.create_array(name, data=values, dimension_names=(dim,), attributes={**names.attributes(name)})
         group.create_array(CHECKSUM, shape=(layout.chunks,), chunks=(1,), dtype=np.uint64, fill_value=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that other libraries pass it over; xarray warns where it is not there
+            zarr.consolidate_metadata(str(aside), zarr_format=3)
         aside.chmod(0o755)
         try:
             aside.rename(path)

@@ -54,10 +54,11 @@ def summary(dataset: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.5, 0.95))
         raise ValueError(f"quantiles is {quantiles!r}; levels must lie in [0, 1]")
     mean, error = mean_and_error(dataset)
     plain, evaluated, _ = _seeds(dataset)
-    bad = (~np.isfinite(plain) & evaluated).any("seed")
+    bad = (~np.isfinite(plain) & evaluated).any("seed") | ~evaluated.any("seed")
+    values = plain.where(evaluated).where(~bad, 0)  # quantiles warn of points without numbers
     parts = [mean, error]
     for level in levels:
-        found = plain.where(evaluated).quantile(level, "seed", skipna=True, keep_attrs=True).drop_vars("quantile")
+        found = values.quantile(level, "seed", skipna=True, keep_attrs=True).drop_vars("quantile")
         parts.append(found.where(~bad))
     names = ["mean", "error", *(f"quantile {level:g}" for level in levels)]
     together = xr.concat(parts, xr.Variable("statistic", np.array(names, dtype=object)), join="exact")
