@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import multiprocessing
 import platform
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -41,9 +44,35 @@ def compiled(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[..., 
     return program, time.perf_counter() - start
 
 
-def product_seconds(dim: int) -> float:
-    """Best time of one (dim, dim) matrix product in float64: the limit of anything made of products."""
-    matrix = jnp.asarray(np.random.default_rng(0).normal(size=(dim, dim)))
+def alternated(repeats: int, **measured: Callable[[], float]) -> dict[str, list[float]]:
+    """What each function measures, one after the other and again, so that a slow minute of the machine hits all alike."""
+    found: dict[str, list[float]] = {name: [] for name in measured}
+    for _ in range(repeats):
+        for name, measure in measured.items():
+            found[name].append(measure())
+    return found
+
+
+def alone(function: Callable[..., Any], *inputs: Any) -> Any:
+    """What ``function`` returns in a process of its own, whose memory and devices are its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *inputs).result()
+
+
+def peak_memory() -> float:
+    """MiB of memory that this process held at most; nan where nobody tells."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM:")), float("nan"))
+
+
+def product_seconds(dim: int, together: int = 1) -> float:
+    """Best time of one (dim, dim) matrix product in the default precision: the limit of anything made of products.
+
+    Of ``together`` products at once, for accelerators, which one small product does not fill.
+    """
+    shape = (dim, dim) if together == 1 else (together, dim, dim)
+    matrix = jnp.asarray(np.random.default_rng(0).normal(size=shape))
     multiply = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
     jax.block_until_ready(multiply(matrix))
     times = []
@@ -51,7 +80,7 @@ def product_seconds(dim: int) -> float:
         start = time.perf_counter()
         jax.block_until_ready(multiply(matrix))
         times.append(time.perf_counter() - start)
-    return min(times)
+    return min(times) / together
 
 
 def report(title: str, columns: list[str], rows: list[list[Any]], results: dict[str, Any]) -> None:
