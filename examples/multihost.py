@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from jax.experimental import multihost_utils
@@ -70,7 +71,9 @@ def work(joining: tuple[str, int, int] | None, devices: int, store: Path, out: P
         one, two, spread = (float(table.total.sel(synthetic_fraction=p)[-1]) for table in (exact, mean, error))
         print(f"{p:8.2f}   {one:.3e}   {two:.3e} ± {spread:.1e}")
     out.mkdir(parents=True, exist_ok=True)
-    plotting.curves(exact, drawn, x="n", hue="synthetic_fraction").figure.savefig(out / "multihost.png", dpi=150)
+    figure, ax = plt.subplots()
+    plotting.curves(exact, drawn, x="n", hue="synthetic_fraction", ax=ax)
+    figure.savefig(out / "multihost.png", dpi=150)
     print(f"store: {store}\npicture: {out / 'multihost.png'}")
 
 

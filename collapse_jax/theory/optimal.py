@@ -234,7 +234,7 @@ def _best_weights(mixture: Mixture, given: Arguments, activation: Activation | N
     def loss(logits: jax.Array) -> jax.Array:
         return jnp.log(risk_at(shares_of(logits)).total)
 
-    grid = _shares(mixture.sources, mixture.dtype) * present
+    grid = _shares(mixture.sources, mixture.dtype) * present[None, :]
     grid = jnp.where(grid.sum(1, keepdims=True) > 0, grid, fractions[None, :])
     grid = grid / grid.sum(1, keepdims=True)
     totals = jax.lax.map(lambda shares: jax.lax.stop_gradient(risk_at(shares).total), grid)
@@ -273,9 +273,10 @@ def _descend(loss: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Ar
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
         x, memory, _, count = state
         value, slope = value_and_slope(x, state=memory)
-        move, memory = solver.update(slope, memory, x, value=value, grad=slope, value_fn=loss)
+        with jax.numpy_rank_promotion("allow"):  # optax relies on it
+            move, memory = solver.update(slope, memory, x, value=value, grad=slope, value_fn=loss)
         x = jnp.clip(x + move, -LARGEST_LOGIT, LARGEST_LOGIT)
-        return x, memory, optax.global_norm(slope), count + 1
+        return x, memory, jnp.linalg.norm(slope), count + 1
 
     def going(state: tuple[Any, ...]) -> jax.Array:
         return (state[2] > tolerance) & (state[3] < STEPS)
