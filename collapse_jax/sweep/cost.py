@@ -10,16 +10,24 @@ import numpy as np
 
 CPU_WORKING_SET = 5e6  # bytes: what stays in a core's cache while a batch is worked on
 ACCELERATOR_SHARE = 1 / 64  # of its memory, for the largest array of a batch
-CPU_OPERATIONS = 5e9  # in a chunk: about a second of two cores
-ACCELERATOR_OPERATIONS = 1e12
+CPU_OPERATIONS = 1e10  # in a chunk: some tenths of a second of two cores
+ACCELERATOR_OPERATIONS = 2e12
+RESULTS = 2**26  # bytes that a chunk returns, at most
 PROBE = 7919  # a prime that no other axis is likely to have, so that batched arrays show
 
 
 class Cost(NamedTuple):
-    """Of one point within a batch: the bytes of its largest array, and its arithmetic operations (loops counted once)."""
+    """Of one point within a batch.
+
+    Attributes:
+        bytes: of its largest array.
+        operations: its arithmetic; a loop of unknown length counts once.
+        results: bytes that it returns.
+    """
 
     bytes: float
     operations: float
+    results: float
 
     def batch(self) -> int:
         """As many points as keep the largest array within a CPU's cache, or a share of an accelerator's memory."""
@@ -30,17 +38,20 @@ class Cost(NamedTuple):
             budget = memory * ACCELERATOR_SHARE
         return max(1, int(budget / self.bytes))
 
-    def chunk(self) -> int:
-        """As many points as take about a second, so that progress shows and little is lost."""
+    def chunk(self) -> tuple[int, int]:
+        """As many points as take about a second, so that progress shows and little is lost; and how many memory allows."""
         cpu = jax.local_devices()[0].platform == "cpu"
-        return max(1, int((CPU_OPERATIONS if cpu else ACCELERATOR_OPERATIONS) / self.operations))
+        operations = CPU_OPERATIONS if cpu else ACCELERATOR_OPERATIONS
+        largest = max(1, int(RESULTS / self.results))
+        return min(largest, max(1, int(operations / self.operations))), largest
 
 
 def cost_of(evaluate: Callable[..., Any], key: jax.Array | None, arguments: dict[str, Any]) -> Cost:
     """The cost of a point of ``evaluate(key, arguments)``, from its trace under a batch of a prime number of points."""
     batched = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((PROBE, *leaf.shape), leaf.dtype), arguments)
     traced = jax.make_jaxpr(lambda given: jax.vmap(lambda one: evaluate(key, one), axis_size=PROBE)(given))(batched)
-    return Cost(max(_largest(traced.jaxpr), 8), max(_operations(traced.jaxpr, False), 1))
+    results = sum(_bytes(variable.aval) for variable in traced.jaxpr.outvars)
+    return Cost(max(_largest(traced.jaxpr), 8), max(_operations(traced.jaxpr, False), 1), max(results, 8))
 
 
 def _largest(jaxpr: Any) -> float:
@@ -48,9 +59,8 @@ def _largest(jaxpr: Any) -> float:
     largest = 0.0
     for equation in jaxpr.eqns:
         for variable in equation.outvars:
-            shape = getattr(variable.aval, "shape", ())
-            if PROBE in shape:
-                largest = max(largest, math.prod(shape) / PROBE * np.dtype(_storage(variable.aval.dtype)).itemsize)
+            if PROBE in getattr(variable.aval, "shape", ()):
+                largest = max(largest, _bytes(variable.aval))
         largest = max([largest, *(_largest(inner) for inner in _inner(equation))])
     return largest
 
@@ -83,6 +93,11 @@ def _inner(equation: Any) -> Iterator[Any]:
         part = getattr(part, "jaxpr", part)
         if hasattr(part, "eqns"):
             yield part
+
+
+def _bytes(aval: Any) -> float:
+    """A point's share of an array that grows with the batch."""
+    return math.prod(aval.shape) / PROBE * np.dtype(_storage(aval.dtype)).itemsize
 
 
 def _storage(dtype: Any) -> Any:

@@ -4,6 +4,7 @@ What changes from chunk to chunk are arguments, so that a sweep compiles once wh
 evaluated by ``vmap`` in a loop whose length is the number of points left to do.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
@@ -15,7 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from collapse_jax.sweep.layout import layout_of
+
 CHUNK_BATCHES = 16
+NEAR = (1, 1.25, 1.5, 2, 0.75, 0.5)  # sizes of a chunk that are tried, the wanted one first
 FEWEST_SEEDS = 8  # before a standard error is trusted to stop a point
 USED = "seeds_used"
 
@@ -78,18 +82,39 @@ def specimen(numbers: dict[str, np.ndarray], trees: dict[str, Any]) -> dict[str,
     return values | jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), trees)
 
 
-def size_of(points: int, seeds: int, batch: int, most: int, devices: int, target: bool) -> Size:
-    """Sizes of a chunk of at most ``most`` points that keep every device busy and lose little when one is lost."""
+def size_of(
+    shape: tuple[int, ...], seeds: int, batch: int, most: int, largest: int, devices: int, target: bool
+) -> Size:
+    """Sizes of a chunk that keep every device busy and lose little when one is lost.
+
+    About ``most`` points, at most ``largest``, so that chunks of a grid of this shape are filled with few rows of padding.
+    """
     together = min(seeds, FEWEST_SEEDS) if target else 1
-    batch, most = max(1, batch // together), max(1, most // together)
-    most = min(most, batch * CHUNK_BATCHES)
-    chunk = min(points, most, -(-points // devices))
-    batch = min(batch, chunk)
+    batch, most, largest = (max(1, number // together) for number in (batch, most, largest))
+    share = -(-math.prod(shape) // devices)
+    choices = [max(1, min(int(factor * most), largest, share)) for factor in NEAR]
+    chunk = math.prod(layout_of(shape, 1, min(choices, key=lambda points: _rows_of(shape, points, batch)), 1).block)
+    even = _evenly(chunk, batch)
     if target:
-        return Size(chunk, batch, seeds, together)
+        return Size(chunk, even, seeds, together)
     # Few points leave room in a chunk, and in a batch, for several seeds.
-    room = min(seeds, max(1, most // chunk))
-    return Size(chunk, batch, room, min(room, max(1, most // CHUNK_BATCHES // chunk)))
+    room = min(seeds, max(1, min(most, largest) // chunk))
+    return Size(chunk, even, room, min(room, max(1, min(batch, most // CHUNK_BATCHES) // chunk)))
+
+
+def _evenly(points: int, most: int) -> int:
+    """The size of as many batches as are needed, all alike."""
+    return -(-points // -(-points // most))
+
+
+def _rows_of(shape: tuple[int, ...], points: int, batch: int) -> int:
+    """Rows that all chunks of a grid evaluate, padding included."""
+    layout = layout_of(shape, 1, points, 1)
+    even = _evenly(math.prod(layout.block), batch)
+    filled = np.ones((), np.int64)
+    for size, block in zip(shape, layout.block, strict=True):
+        filled = np.multiply.outer(filled, np.diff(np.append(np.arange(0, size, block), size)))
+    return int((-(-filled // even)).sum()) * even
 
 
 def compile_program(

@@ -19,6 +19,7 @@ from collapse_jax.sweep.cost import cost_of
 from collapse_jax.sweep.layout import Layout, layout_of
 from collapse_jax.sweep.nonfinite import Nonfinite
 from collapse_jax.sweep.program import (
+    CHUNK_BATCHES,
     USED,
     Program,
     Size,
@@ -112,7 +113,9 @@ def sweep(
     begun = {} if path is None else stored(path)  # goes on as it began, on other devices too
     batch = int(batch_size or begun.get("batch_size") or cost.batch())
     repeats = 1 if keys is None else len(keys)
-    size = size_of(whole.size, repeats, batch, cost.chunk(), 1 if mesh is None else mesh.size, target is not None)
+    most, largest = cost.chunk() if batch_size is None else 2 * [min(cost.chunk()[0], batch * CHUNK_BATCHES)]
+    devices = 1 if mesh is None else mesh.size
+    size = size_of(whole.shape, repeats, batch, most, largest, devices, target is not None)
     size = Size(*begun.get("chunk", size))
     made = identities.identity(point, whole, key, seeds, batch, target)
     sample = (*whole.arguments(np.zeros(1, int)), whole.trees)
@@ -195,6 +198,8 @@ def _run(
     with reporting(progress, sum(_entries(layout, chunk) for chunk in todo), already) as advance:
         waiting = None
         for start in range(0, len(mine), devices):
+            if waiting is not None:  # two programs at once would take turns on a CPU's cores and in its cache
+                jax.block_until_ready(waiting[1])
             launched = launch(mine[start : start + devices])
             if waiting is not None:
                 advance(keep(*waiting))
