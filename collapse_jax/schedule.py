@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from collapse_jax import checks
 
@@ -45,10 +46,12 @@ class Schedule:
     @property
     def generations(self) -> int:
         """G, the number of generations."""
-        lengths = {name: jnp.shape(value)[0] for name, value in _numbers(self).items() if jnp.ndim(value) == 1}
-        if not lengths:
+        shapes = {name: _shape(value) for name, value in _numbers(self).items()}
+        lengths = {name: shape[0] for name, shape in shapes.items() if len(shape) == 1}
+        if not any(lengths.values()):
             raise ValueError(
-                "schedule has no array; give at least one number a generation, such as real=np.full(5, 100.0)"
+                f"schedule has no {'entry in its arrays' if lengths else 'array'}; "
+                "give at least one number a generation, such as real=np.full(5, 100.0)"
             )
         if len(set(lengths.values())) > 1:
             raise ValueError(f"schedule has arrays of lengths {lengths}; they must be equal, one number a generation")
@@ -106,6 +109,9 @@ def truth(spectrum: Any, signal: Any, shift: Any) -> tuple[jax.Array, jax.Array,
     return spectrum, *values, valid
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    return np.shape(jnp.asarray(value) if isinstance(value, list | tuple) else value)
+
+
 def _numbers(schedule: Schedule) -> dict[str, Any]:
-    values = vars(schedule)
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in vars(schedule).items() if name != "width" or value is not None}

@@ -1,9 +1,11 @@
-"""The formulas of *Strong Model Collapse* (arXiv 2410.04840v2) as printed, and what they should say.
+"""The formulas of *Strong Model Collapse* (arXiv 2410.04840v2) and of *Model Collapse Demystified* (arXiv 2402.07712v2).
 
 Every function transcribes one printed statement in NumPy, in the paper's own symbols: all covariances are diagonal and given
 as (d,) arrays, ``trbar`` is trace / d, ``p2 = n2 / n``, ``phi = d / n``, ``gamma = m / d``, ``psi = m / n``. A keyword chooses
 between the print and its erratum, ``corrected=True`` where there is one erratum. Functions without such a keyword are right as
 printed. Nothing here uses the library.
+
+In *Model Collapse Demystified*, last here, n counts generators; T0 and T are samples of a generator and of the last model.
 """
 
 from typing import Any, NamedTuple
@@ -354,10 +356,141 @@ def corollary_3_fixed(phi: float, p2: float, c2: float, sigma2: float, rounds: i
     return seen**2 * c2 + sigma2 * phi * ((1 - seen) ** 2 / p1 + p2 * (1 - seen**2) / (1 - p2**2))
 
 
+def corollary_3_limit(phi: float, p2: float, sigma2: float, *, corrected: bool = False) -> float:
+    """Corollary 3 for t -> infinity, to first order in phi. Corrected: for Figure 10, which keeps one real data set."""
+    return sigma2 * phi / (1 - p2**2) * (1 + 2 * p2 if corrected else 1)
+
+
 def appendix_a1(d: int, *, corrected: bool = False) -> Array:
     """App. A.1: eigenvalues C / j with trace 1. Corrected: with trace d, as the figures need beside w_1* ~ N(0, I / d)."""
     decay = 1 / np.arange(1, d + 1)
     return (d if corrected else 1) * decay / decay.sum()
+
+
+# Model Collapse Demystified --------------------------------------------------------------------------------------------------
+
+
+class Fit(NamedTuple):
+    """What one model of a chain is trained on: T samples, ridge lambda, noise variance sigma^2 in its labels."""
+
+    T: float
+    lam: float
+    sigma2: float
+
+
+class Downstream(NamedTuple):
+    """The test error of the last model of a chain: its own bias and variance, and what the generators before it add."""
+
+    bias: float
+    variance: float
+    extra: float
+
+
+def effective(Sigma: Array, T: float, lam: float) -> float:
+    """kappa(lambda, T) for lambda >= 0: at lambda = 0 it is 0 for T >= d, and solves df_1 = T for T < d."""
+    if lam > 0:
+        return kappa(Sigma, T, lam)
+    if np.count_nonzero(Sigma) <= T:
+        return 0.0
+    return _log_root(lambda x: T - np.sum(Sigma / (Sigma + np.exp(x))), 1e-6 * np.sum(Sigma), np.sum(Sigma) / T)
+
+
+def chain(Sigma: Array, Gamma: Array, generators: list[Fit], downstream: Fit) -> Downstream:
+    """Any chain of ridge fits, each on fresh inputs with the labels of the one before it (not in print).
+
+    The downstream error as a quadratic form in the coefficients and the noise, pulled back through the generators one by one.
+    """
+
+    def adjoint(fit: Fit, M: Array) -> tuple[Array, float, Array]:
+        """E A'MA, the error that a unit of noise makes in M, and E A, for A = (Sigma^ + lambda)^-1 Sigma^."""
+        k = effective(Sigma, fit.T, fit.lam)
+        df2 = np.sum(Sigma**2 / (Sigma + k) ** 2)
+        noise = np.sum(M * Sigma / (Sigma + k) ** 2) / (fit.T - df2)
+        return Sigma**2 / (Sigma + k) ** 2 * M + k**2 * Sigma / (Sigma + k) ** 2 * noise, noise, Sigma / (Sigma + k)
+
+    M, noise, mean = adjoint(downstream, Sigma)
+    bias = float(np.sum(Gamma * (M - 2 * Sigma * mean + Sigma)))
+    variance, extra = downstream.sigma2 * noise, 0.0
+    for fit in reversed(generators):
+        M, noise, step = adjoint(fit, M)
+        extra, mean = extra + fit.sigma2 * noise, mean * step
+    total = float(np.sum(Gamma * (M - 2 * Sigma * mean + Sigma)))
+    return Downstream(bias, float(variance), total - bias + float(extra))
+
+
+def theorem_4_1(phi: float, phi0: float, n: int, sigma2: float, sigma02: float) -> float:
+    """Theorem 4.1: lambda = 0, T and T0 at least d + 2, for d -> infinity."""
+    return sigma2 * phi / (1 - phi) + n * sigma02 * phi0 / (1 - phi0)
+
+
+def theorem_4_1_at(d: int, T: float, T0: float, n: int, sigma2: float, sigma02: float) -> float:
+    """Theorem 4.1 at finite d, exactly: E tr (X'X)^-1 = d / (T - d - 1)."""
+    return sigma2 * d / (T - d - 1) + n * sigma02 * d / (T0 - d - 1)
+
+
+def proposition_4_5(Sigma: Array, Gamma: Array, T: float, lam: float, sigma2: float) -> tuple[float, float]:
+    """Proposition 4.5: Bias and Var of ridge regression on the truth."""
+    k = effective(Sigma, T, lam)
+    df2 = np.sum(Sigma**2 / (Sigma + k) ** 2)
+    return float(k**2 * np.sum(Gamma * Sigma / (Sigma + k) ** 2) / (1 - df2 / T)), float(sigma2 * df2 / (T - df2))
+
+
+def theorem_4_6(Sigma: Array, T0: float, T: float, lam: float) -> float:
+    """Theorem 4.6: rho for T0 >= d, or for generators that share their inputs."""
+    k0, k = effective(Sigma, T0, 0.0), effective(Sigma, T, lam)
+    both = (Sigma + k0) ** 2 * (Sigma + k) ** 2
+    left, df2 = T0 - np.sum(Sigma**2 / (Sigma + k0) ** 2), np.sum(Sigma**2 / (Sigma + k) ** 2)
+    return float((np.sum(Sigma**4 / both) + k**2 * np.sum(Sigma**2 / both) * df2 / (T - df2)) / left)
+
+
+def theorem_4_6_isotropic(phi0: float, phi: float, lam: float) -> float:
+    """Theorem 4.6 for Sigma = I and T0 >= d, with kappa in closed form (equation 15)."""
+    k = (lam + phi - 1 + np.sqrt((lam + phi - 1) ** 2 + 4 * lam)) / 2
+    return phi0 / (1 - phi0) * (1 / (1 + k) ** 2 + 1 / (1 + k) ** 2 * phi * k**2 / ((1 + k) ** 2 - phi))
+
+
+def theorem_4_6_any(Sigma: Array, T0: float, T: float, lam: float, n: int) -> float:
+    """The product n rho for independent inputs and any T0, which Theorem 4.6 leaves out for T0 < d (not in print)."""
+    return chain(Sigma, 0 * Sigma, [Fit(T0, 0.0, 1.0)] * n, Fit(T, lam, 0.0)).extra
+
+
+def theorem_4_8(phi0: float, r2: float) -> float:
+    """Theorem 4.8: Delta Bias for generators that share their inputs; Sigma = I, lambda -> 0, T > d."""
+    return r2 * (1 - min(1 / phi0, 1))
+
+
+def theorem_4_9(phi0: list[float], r2: float) -> float:
+    """Theorem 4.9: Delta Bias for generators with independent inputs; Sigma = I, lambda -> 0, T > d."""
+    return r2 * (1 - float(np.prod([min(1 / phi, 1) for phi in phi0])))
+
+
+class PowerLaw(NamedTuple):
+    """Section 5: eigenvalues j^-beta, coefficients of mean square j^-delta with delta = 1 + beta (2 r - 1), and 2 beta r."""
+
+    Sigma: Array
+    Gamma: Array
+    source: float
+
+
+def section_5(d: int, beta: float, r: float) -> PowerLaw:
+    """The capacity and source conditions of Section 5."""
+    j = np.arange(1.0, d + 1)
+    return PowerLaw(j**-beta, j ** -(1 + beta * (2 * r - 1)), 2 * beta * min(r, 1))
+
+
+def corollary_5_3(beta: float, source: float, a: float, b: float, *, typo: bool = False) -> tuple[float, float]:
+    """Corollary 5.3: l* and the slope of log E in log T for lambda = T^-l*, sigma = 0, n sigma_0^2 ~ T^a, T0 ~ T^b.
+
+    ``typo``: the slope where n sigma_0^2 grows like T^b, as the statement says in one place.
+    """
+    best = min((b - a) * beta / (1 + source), beta)
+    return best, best / beta if typo else -(b - a) * source / (1 + source)
+
+
+def corollary_5_3_unadapted(source: float, a: float, b: float, *, corrected: bool = False) -> tuple[float, bool]:
+    """Corollary 5.3 with the ridge of clean data, T^-l_crit: the slope of log E in log T, and whether E is said to diverge."""
+    c = source / (1 + source)
+    return -(c + b - a - 1), bool(b <= a + 1 - c if corrected else b >= a + 1 - c)
 
 
 # Solvers ---------------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,12 @@
-"""Every printed statement of *Strong Model Collapse* that the exact theory contradicts: the print fails, its correction holds.
+"""Every printed statement that the exact theory contradicts: the print fails, its correction holds.
+
+*Strong Model Collapse* first, *Model Collapse Demystified* last.
 
 The witnesses: the library's exact theory, its simulator, and a few lines of NumPy that draw rows and fit them. Run with ``-s``
 to see the numbers of ``docs/errata.md``; all dimensions, counts and seeds are below.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -55,6 +58,24 @@ def simulated(mixture, counts, ridge, width=None, weights=BOTH) -> dict[str, Mea
 def exact(*args, **kwargs) -> dict[str, float]:
     risk = cj.theory.risk(*args, **kwargs)
     return {part: float(getattr(risk, part)) for part in ("bias", "variance", "collapse", "total")}
+
+
+@functools.cache
+def _chains(real_data):
+    def one(key, spectrum, signal, schedule, shift):
+        return cj.simulate.generations(key, spectrum, signal, schedule, real_data, shift=shift).total
+
+    return jax.jit(jax.vmap(one, (0, None, None, None, None)))
+
+
+def chains(spectrum, signal, schedule, shift=0 * FLAT, real_data="fresh") -> list[Measured]:
+    """Errors of the generations of 32 simulated chains without projections; a ridge of 0 becomes a tiny one."""
+    numbers = {name: values for name, values in vars(schedule).items() if name != "width"}
+    numbers["ridge"] = np.maximum(numbers["ridge"], 1e-12)
+    length = schedule.generations
+    whole = cj.Schedule(**{name: np.broadcast_to(np.asarray(x, float), length) for name, x in numbers.items()})
+    keys = jax.random.split(jax.random.key(SEED), 32)
+    return [_mean(column) for column in np.asarray(_chains(real_data)(keys, spectrum, signal, whole, shift)).T]
 
 
 def drawn(Sigma, Gamma, Delta, noise, counts, ridge, width=None, weights=BOTH, *, designs=96) -> dict[str, Measured]:
@@ -612,6 +633,28 @@ def test_figure_10_reuses_its_real_data_and_corollary_3_does_not(rounds):
     assert abs(fresh.mean - 0.028) > 10 * fresh.error
 
 
+def test_corollary_3_with_the_data_of_figure_10_ends_at_more_than_its_limit():
+    """Figure 10 for twelve rounds: one real data set in all of them is worse than these data alone, fresh data are better."""
+    schedule = cj.Schedule(np.full(12, 5e3), 5e3, 0.0, noise_real=1.0, noise_synthetic=1.0)
+    errors = chains(FLAT, FLAT / DIM, schedule, FLAT / DIM, "fixed")
+    fifth, last = errors[4], errors[-1]
+    wrong, right = (printed.corollary_3_limit(0.01, 0.5, 1.0, corrected=corrected) for corrected in (False, True))
+    fresh = printed.corollary_3(0.01, 0.5, 1.0, 1.0, 12, corrected=True)
+    alone = DIM / 5000
+    print(
+        f"\nCorollary 3, fixed real data: fifth round {fifth.mean:.5f} +- {fifth.error:.1g} (figure 0.028); limit "
+        f"{last.mean:.5f} +- {last.error:.1g}; printed {wrong:.5f} (fresh data {fresh:.5f}); "
+        f"first order {right:.5f}; real data alone {alone:.5f}"
+    )
+    assert fresh == pytest.approx(wrong, rel=FINITE)
+    assert abs(fifth.mean - printed.corollary_3_fixed(0.01, 0.5, 1.0, 1.0, 5)) < 4 * fifth.error
+    assert abs(fifth.mean - 0.028) < 4 * fifth.error
+    assert abs(last.mean - right) < 4 * last.error + FINITE * right
+    assert abs(last.mean - wrong) > 10 * last.error + 5 * FINITE * wrong
+    assert wrong < alone < right
+    assert last.mean - alone > 4 * last.error
+
+
 # Figures 2, 4 and 5 ----------------------------------------------------------------------------------------------------------
 
 
@@ -646,3 +689,105 @@ def test_appendix_a1_spectrum_has_trace_d():
     directions = ((1 + u) * theta**2 * spectrum + omega * spectrum**2) / (spectrum + theta) ** 2 / dim
     assert directions.sum() == pytest.approx(float(risks[1000.0].bias), rel=1e-8)
     print(f"scatter of the bias at m = 1000 by one draw of w_1*: {np.sqrt(2 * (directions**2).sum()):.2g}")
+
+
+# Model Collapse Demystified --------------------------------------------------------------------------------------------------
+
+GENERATORS = 4
+
+
+def exact_chain(spectrum, signal, schedule) -> np.ndarray:
+    return np.asarray(cj.theory.generations(spectrum, signal, schedule).total)
+
+
+def generated(T0, sigma0, T, ridge) -> cj.Schedule:
+    """Four generators without a ridge, and a downstream model without noise."""
+    last = np.arange(GENERATORS + 1) == GENERATORS
+    return cj.Schedule(
+        real=0.0,
+        synthetic=np.where(last, float(T), T0),
+        ridge=np.where(last, ridge, 0.0),
+        noise_synthetic=np.where(last, 0.0, sigma0),
+    )
+
+
+def generated_rows(T0, T, ridge, shared, designs=96) -> Measured:
+    """The error that four generators' unit noise makes downstream, from drawn rows; inputs shared or their own."""
+    rng = np.random.default_rng(SEED)
+    errors = []
+    for _ in range(designs):
+        w, X = np.zeros((DIM, 32)), rng.normal(size=(T0, DIM)) * np.sqrt(POWER_LAW)
+        for _ in range(GENERATORS):
+            X = X if shared else rng.normal(size=(T0, DIM)) * np.sqrt(POWER_LAW)
+            w = X.T @ np.linalg.solve(X @ X.T, X @ w + rng.normal(size=(T0, 32)))
+        X = rng.normal(size=(T, DIM)) * np.sqrt(POWER_LAW)
+        w = np.linalg.solve(X.T @ X / T + ridge * np.eye(DIM), X.T @ X @ w / T)
+        errors.append((POWER_LAW[:, None] * w**2).sum(0).mean())
+    return _mean(errors)
+
+
+def test_theorem_4_6_does_not_hold_for_few_samples_with_inputs_of_their_own():
+    """Power law, T_0 = 30, four generators, T = 300, ridge 0.05, sigma_0 = 1. Its scope: T_0 >= d, or shared inputs."""
+    T0, T, ridge = 30, 300, 0.05
+    schedule, nothing = generated(T0, 1.0, T, ridge), np.zeros(DIM)
+    wrong = GENERATORS * printed.theorem_4_6(POWER_LAW, T0, T, ridge)
+    decide(
+        "Theorem 4.6 beyond its scope: n sigma_0^2 rho",
+        simulation=[chains(POWER_LAW, nothing, schedule)[-1], generated_rows(T0, T, ridge, False)],
+        theory=exact_chain(POWER_LAW, nothing, schedule)[-1],
+        wrong=wrong,
+        right=printed.theorem_4_6_any(POWER_LAW, T0, T, ridge, GENERATORS),
+    )
+    mean, error = generated_rows(T0, T, ridge, True)
+    print(f"Theorem 4.6 within its scope, shared inputs: rows {mean:.5g} +- {error:.1g}; printed {wrong:.6g}")
+    assert abs(mean - wrong) < 4 * error + FINITE * wrong
+
+
+@functools.cache
+def slope(power, a, b, exponent) -> tuple[float, Measured]:
+    """Of log E in log T from T = 1e4 to 1e6, ridge T^-exponent, n sigma_0^2 = T^power, T_0 = T^b: exact, and simulated.
+
+    Section 5 with beta = 3, r = 0.375: l_crit = 12/13, c = 9/13.
+    """
+    law = printed.section_5(DIM, 3.0, 0.375)
+    ends = np.array([1e4, 1e6])
+    schedules = [generated(T**b, np.sqrt(T**power / GENERATORS), T, T**-exponent) for T in ends]
+    theory = [exact_chain(law.Sigma, law.Gamma, schedule)[-1] for schedule in schedules]
+    errors = [chains(law.Sigma, law.Gamma, schedule)[-1] for schedule in schedules]
+    span = np.log(ends[1] / ends[0])
+    relative = np.hypot(*(measured.error / measured.mean for measured in errors))
+    simulated = Measured(np.log(errors[1].mean / errors[0].mean) / span, relative / span)
+    return float(np.log(theory[1] / theory[0]) / span), simulated
+
+
+def test_corollary_5_3_is_about_noise_that_grows_like_t_to_the_a():
+    """Section 5 with a = 0.2, b = 1: the error falls like T^-(b - a) c if n sigma_0^2 ~ T^a; if n ~ T^b it grows."""
+    law = printed.section_5(DIM, 3.0, 0.375)
+    best, wrong = printed.corollary_5_3(3.0, law.source, 0.2, 1.0)
+    _, right = printed.corollary_5_3(3.0, law.source, 0.2, 1.0, typo=True)
+    for power, expected in ((0.2, wrong), (1.0, right)):
+        theory, (mean, error) = slope(power, 0.2, 1.0, best)
+        print(
+            f"\nCorollary 5.3, n sigma_0^2 = T^{power}: slope {mean:.4f} +- {error:.1g}; exact {theory:.4f}; "
+            f"expected {expected:.4f}"
+        )
+        assert abs(mean - theory) < 4 * error
+        assert theory == pytest.approx(expected, abs=0.02)
+        assert abs(mean - (wrong if power == 1.0 else right)) > 10 * error
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.2, 1.0), (1.0, 1.0)])
+def test_corollary_5_3_says_divergence_where_there_is_none(a, b):
+    """The ridge of clean data, T^-l_crit: E ~ T^-(c + b - a - 1) diverges for b below a + 1 - c, not above."""
+    law = printed.section_5(DIM, 3.0, 0.375)
+    theory, (mean, error) = slope(a, a, b, 3.0 / (1 + law.source))
+    expected, wrong = printed.corollary_5_3_unadapted(law.source, a, b)
+    _, right = printed.corollary_5_3_unadapted(law.source, a, b, corrected=True)
+    print(
+        f"\nCorollary 5.3, a = {a}, b = {b}, ridge T^-l_crit: slope {mean:.4f} +- {error:.1g}; exact {theory:.4f}; "
+        f"expected {expected:.4f}; diverges: printed {wrong}, corrected {right}"
+    )
+    assert theory == pytest.approx(expected, abs=0.02)
+    assert abs(mean - theory) < 4 * error
+    assert abs(mean) > 10 * error
+    assert (mean > 0) == right != wrong

@@ -1,9 +1,10 @@
 """Theory and simulation of the same system agree: the mean over draws is the theory, up to a gap of order 1 / d.
 
 A system that has both wings is a row of ``PAIRS``: what it computes by theory and by simulation, as dicts of numbers of one
-configuration.
+configuration, and random configurations that cover what the system can do.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -14,14 +15,18 @@ import pytest
 
 import collapse_jax as cj
 
-DIM, CONFIGURATIONS, KEYS = 80, 8, 48
+DIM, CONFIGURATIONS, KEYS, LENGTH = 80, 8, 48, 3
 
 
 class Pair(NamedTuple):
-    """Two wings: ``theory(case)`` and ``simulate(key, case)`` return the same quantities by name."""
+    """Two wings: ``theory(case)`` and ``simulate(key, case)`` return the same quantities by name.
+
+    ``cases(seed, projected)`` is a dict of arrays with a leading axis, with width None unless projected.
+    """
 
     theory: Any
     simulate: Any
+    cases: Any
 
 
 def _mixture(case):
@@ -49,16 +54,7 @@ def _fit_theory(case):
     return {"total": total, "head": errors[: DIM // 2].sum(), "tail": errors[DIM // 2 :].sum()}
 
 
-PAIRS = {
-    "risk": Pair(
-        lambda case: _parts(cj.theory.risk(*_numbers(case), target=case["target"])),
-        lambda key, case: _parts(cj.simulate.risk(key, *_numbers(case), target=case["target"])),
-    ),
-    "fit": Pair(_fit_theory, _fit),
-}
-
-
-def _cases(sources, projected):
+def _mixtures(sources, projected):
     """Weights, covariances, labels and noise differ by source; widths and counts lie on both sides of d."""
     cases = problems.moderate(10 * sources + projected, CONFIGURATIONS, sources, DIM)
     rng = np.random.default_rng(sources)
@@ -68,12 +64,55 @@ def _cases(sources, projected):
     return cases if projected else cases | {"width": None}
 
 
+def _chains(seed, projected):
+    """Everything differs by generation. Real data are mixed in, or there are none, or the synthetic data grow."""
+    rng, shape = np.random.default_rng(seed), (CONFIGURATIONS, LENGTH)
+    kind = np.arange(CONFIGURATIONS)[:, None] % 3
+    counts = np.round(problems.log_uniform(rng, -0.6, 0.6, 2, *shape) * DIM)
+    return {
+        "spectrum": problems.random_spectra(rng, CONFIGURATIONS, DIM),
+        "signal": rng.random((CONFIGURATIONS, DIM)) / DIM,
+        "shift": rng.random((CONFIGURATIONS, DIM)) / DIM,
+        "real": np.where(kind == 1, 0, counts[0]),
+        "synthetic": np.where(kind == 2, np.sort(counts[1], 1), counts[1]),
+        "ridge": problems.log_uniform(rng, -2, 0, *shape),
+        "noise_real": rng.random(shape),
+        "noise_synthetic": rng.random(shape),
+        "width": np.round(problems.log_uniform(rng, -0.6, 0.6, *shape) * DIM) if projected else None,
+        "weight": problems.log_uniform(rng, -0.5, 0.5, *shape),
+    }
+
+
+def _chain(case):
+    schedule = cj.Schedule(**{field.name: case[field.name] for field in dataclasses.fields(cj.Schedule)})
+    return case["spectrum"], case["signal"], schedule
+
+
+PAIRS = {
+    "risk": Pair(
+        lambda case: _parts(cj.theory.risk(*_numbers(case), target=case["target"])),
+        lambda key, case: _parts(cj.simulate.risk(key, *_numbers(case), target=case["target"])),
+        _mixtures,
+    ),
+    "fit": Pair(_fit_theory, _fit, _mixtures),
+    "generations": Pair(
+        lambda case: _parts(cj.theory.generations(*_chain(case), shift=case["shift"])),
+        lambda key, case: _parts(cj.simulate.generations(key, *_chain(case), shift=case["shift"])),
+        _chains,
+    ),
+}
+SYSTEMS = [(name, seed) for name in ("risk", "fit") for seed in (1, 2, 3)] + [("generations", 0)]
+
+
 @pytest.mark.parametrize("projected", [False, True], ids=["linear", "projected"])
-@pytest.mark.parametrize("sources", [1, pytest.param(2, marks=pytest.mark.slow), 3])
-@pytest.mark.parametrize("name", PAIRS)
-def test_simulation_agrees_with_theory(name, sources, projected):
-    pair, cases = PAIRS[name], _cases(sources, projected)
-    keys = jax.random.split(jax.random.key(sources), KEYS)
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [pytest.param(*system, marks=[pytest.mark.slow] if system[1] == 2 else []) for system in SYSTEMS],
+)
+def test_simulation_agrees_with_theory(name, seed, projected):
+    """The seed of mixtures is also their number of sources."""
+    pair, cases = PAIRS[name], PAIRS[name].cases(seed, projected)
+    keys = jax.random.split(jax.random.key(seed), KEYS)
     exact = jax.jit(jax.vmap(pair.theory))(cases)
     drawn = jax.jit(jax.vmap(jax.vmap(pair.simulate, (None, 0)), (0, None)))(keys, cases)
     for quantity, expected in exact.items():

@@ -83,6 +83,10 @@ def generations(
     width = None if given.width is None else jnp.maximum(jnp.round(given.width), 1)
     given = given._replace(counts=jnp.round(given.counts), width=width)
     valid &= right & _resolved(spectrum, given)
+    pull = (given.counts * given.weights).sum(1)
+    valid &= checks.above_zero(
+        "schedule.real + weight * synthetic, counts rounded,", pull, "Each generation needs samples"
+    )
     for source, (name, data) in enumerate((("real", real_data), ("synthetic", synthetic_inputs))):
         if data == "fixed":
             valid &= _constant(name, given.counts[:, source])
@@ -127,18 +131,14 @@ def _chain(
     truth_key, shift_key, first_key, chain_key = jax.random.split(key, 4)
     w0 = jnp.sqrt(signal) * jax.random.normal(truth_key, (dim,), dtype)
     labeller = w0 + jnp.sqrt(shift) * jax.random.normal(shift_key, (dim,), dtype)
-    first = _draw(first_key, dim, jax.tree.map(lambda leaf: leaf[0], given))
+    first = _draw(first_key, dim, jax.tree.map(lambda leaf: leaf[0], given)) if any(fixed) else None
 
     def generation(state: tuple[jax.Array, Kept], inputs: tuple[jax.Array, Rounds]) -> tuple[Any, Risk]:
         labeller, kept = state
         key, now = inputs
         draws = _draw(key, dim, now)
-        normals, chi = (
-            jnp.stack([a[source] if use else b[source] for source, use in enumerate(fixed)])
-            for a, b in zip(first.designs, draws.designs, strict=True)
-        )
-        noise = draws.noise.at[0].set(first.noise[0]) if fixed[0] else draws.noise
-        draws = Draws(wishart.Draws(normals, chi), draws.projections, noise)
+        if first is not None:
+            draws = _with_fixed(first, draws, fixed)
         fitted, grown, parts = _generation(spectrum, w0, labeller, kept, now, draws)
         return (fitted, grown if accumulate else kept), parts
 
@@ -152,6 +152,16 @@ def _draw(key: jax.Array, dim: int, now: Rounds) -> Draws:
     designs = wishart.draw(design_key, dim, now.counts)
     projections = None if now.width is None else wishart.draw(projection_key, dim, now.width[None])
     return Draws(designs, projections, jax.random.normal(noise_key, (2, dim), now.ridge.dtype))
+
+
+def _with_fixed(first: Draws, draws: Draws, fixed: tuple[bool, bool]) -> Draws:
+    """The designs of fixed sources, and the noise of fixed real labels, as the first generation drew them."""
+    normals, chi = (
+        jnp.stack([a[source] if use else b[source] for source, use in enumerate(fixed)])
+        for a, b in zip(first.designs, draws.designs, strict=True)
+    )
+    noise = draws.noise.at[0].set(first.noise[0]) if fixed[0] else draws.noise
+    return Draws(wishart.Draws(normals, chi), draws.projections, noise)
 
 
 @one_at_a_time
