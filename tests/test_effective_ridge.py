@@ -24,7 +24,9 @@ def _scalar_residual(spectrum, n, ridge, width):
 def _potential_residual(case, coefficients):
     label_moments = jnp.zeros((3, 3, DIM))
     mixture = cj.Mixture(case["spectra"], label_moments, jnp.zeros(3))
-    problem = potential.problem_of(mixture, case["counts"], case["ridge"], case["width"], case["weights"], coefficients)
+    problem = potential.problem_of(
+        mixture.spectra, case["counts"], case["ridge"], case["width"], case["weights"], coefficients
+    )
     state = potential.solve(problem)
     positive = jnp.all(state.gamma > 0) & jnp.all(state.gamma <= 1) & (state.mu > 0)
     return jnp.where(positive, potential.residual(problem, state), jnp.inf)
@@ -184,6 +186,6 @@ def test_sources_of_one_spectrum_share_one_kappa(projected):
     spectrum, width = cj.spectra.power_law(DIM, 1.0), jnp.asarray(20.0) if projected else None
     mixture = cj.Mixture(jnp.stack([spectrum] * 3), jnp.zeros((3, 3, DIM)))
     counts = jnp.array([5.0, 3.0, 4.0])
-    problem = potential.problem_of(mixture, counts, jnp.asarray(0.1), width, jnp.ones(3), PROJECTIONS)
+    problem = potential.problem_of(mixture.spectra, counts, jnp.asarray(0.1), width, jnp.ones(3), PROJECTIONS)
     state = potential.solve(problem)
     assert_allclose(state.mu / state.active.sum(), kappa(spectrum, 12.0, 0.1, width), rtol=1e-13)

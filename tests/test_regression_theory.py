@@ -349,7 +349,7 @@ def test_the_potential_is_stationary_in_its_unknowns():
     case = at(THREE, 0)
     mixture = three_sources()
     numbers = tuple(jnp.asarray(case[name]) for name in ("counts", "ridge", "width", "weights"))
-    problem = potential.problem_of(mixture, *numbers, (jnp.ones(()), jnp.zeros(())))
+    problem = potential.problem_of(mixture.spectra, *numbers, (jnp.ones(()), jnp.zeros(())))
     state = potential.solve(problem)
 
     def convex(unknown):

@@ -66,7 +66,7 @@ def _chains(
     def simulated(key: jax.Array, **numbers: Any) -> dict[str, jax.Array]:
         return last(cj.simulate.generations(key, spectrum, signal, schedule(**numbers)))
 
-    seeds = 40 if full else 24
+    seeds = 20 if full else 24
     return {
         "theory": cj.sweep(theory, **fine),
         "simulated": cj.sweep(simulated, key=jax.random.key(seed), seeds=seeds, **few),

@@ -64,6 +64,7 @@ def _draw_schedules(datasets: Datasets) -> Picture:
     axes.set_xscale("linear")
     axes.set_xticks(range(0, datasets["theory"].sizes["generation"] + 1, 5))
     axes.set_yscale("log")
+    axes.set_ylim(top=8)  # room for the legend
     return picture
 
 

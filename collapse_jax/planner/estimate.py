@@ -186,16 +186,16 @@ def fit(
     The model is :func:`collapse_jax.theory.risk` with these parameters; with ``j = 1..d`` the directions, largest
     eigenvalue first:
 
-    ==================  =======================================================================================
-    ``exponent``        eigenvalues ``~ j**-exponent`` with mean 1, in [0, 6]; not used with ``spectrum``
-    ``signal_decay``    share of direction j in the variance of the true labels, ``~ j**-signal_decay``, in [-2, 8]
-    ``shift_decay``     the same for the error of the synthetic labels, which no model of the truth predicts
-    ``ridge``           beside the mean squared error, in units of the mean eigenvalue for a power law
-    ``signal_power``    variance of the true labels without noise
-    ``quality``         c^2, mean squared error of the synthetic labels: 0 is perfect
-    ``noise_real``      standard deviation of the noise in real labels
-    ``noise_synthetic`` the same in synthetic labels
-    ==================  =======================================================================================
+    ===================  =================================================================================================
+    ``exponent``         eigenvalues ``~ j**-exponent`` with mean 1, in [0, 6]; not used with ``spectrum``
+    ``signal_decay``     share of direction j in the variance of the true labels, ``~ j**-signal_decay``, in [-2, 8]
+    ``shift_decay``      the same for the error of the synthetic labels, which no model of the truth predicts
+    ``ridge``            beside the mean squared error, in units of the mean eigenvalue for a power law
+    ``signal_power``     variance of the true labels without noise
+    ``quality``          c^2, mean squared error of the synthetic labels: 0 is perfect
+    ``noise_real``       standard deviation of the noise in real labels
+    ``noise_synthetic``  the same in synthetic labels
+    ===================  =================================================================================================
 
     Least squares on ``log(risk / error)``, from the best of a grid of guesses.
 

@@ -6,16 +6,17 @@ generation to the next: the shrinkage moves the first, and the errors by directi
 generation; reused or accumulated data correlate the generations and are simulated instead.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from collapse_jax import checks
-from collapse_jax.mixture import Mixture
 from collapse_jax.risk import Risk
 from collapse_jax.schedule import Rounds, Schedule, rounds, truth
 from collapse_jax.theory import potential
+
+TOGETHER = 16  # generations whose fixed points are found at once: a batch that stays in a core's cache
 
 
 def generations(spectrum: Any, signal: Any, schedule: Schedule, *, shift: Any = 0.0) -> Risk:
@@ -68,45 +69,71 @@ def _off_threshold(spectrum: jax.Array, given: Rounds) -> jax.Array:
     )
 
 
-@jax.jit
-def _chain(spectrum: jax.Array, signal: jax.Array, given: Rounds, shift: jax.Array) -> Risk:
-    one = jnp.ones((), spectrum.dtype)
+class Fit(NamedTuple):
+    """What one generation's fit does to whatever labels: numbers that depend on its data and ridge alone.
 
-    def generation(errors: tuple[jax.Array, jax.Array], now: Rounds) -> tuple[tuple[jax.Array, jax.Array], Risk]:
-        cross, square = errors
-        labels = cast(Mixture, _Labels(jnp.stack([spectrum, spectrum]), signal, cross, square, now.noise))
-        problem = potential.problem_of(labels, now.counts, now.ridge, now.width, now.weights, (one, 0 * one))
-        parts, share = potential.direction_errors_and_share(labels, problem)
-        new_cross = (share.sum(0) - 1) * signal + share[1] * cross
-        return (new_cross, parts.total), jax.tree.map(lambda part: jnp.dot(spectrum, part, precision="highest"), parts)
-
-    return jax.lax.scan(generation, (jnp.zeros_like(signal), shift), given)[1]
-
-
-class _Labels(NamedTuple):
-    """What the potential asks of a mixture of the truth and a model, which is given by its error.
-
-    Label moments would be differences of near equals once the model is good: with 1e10 samples float32 would keep no digit.
+    ``pull`` and ``rise`` are the responses of ``potential.py`` to a probe: first for a unit of ``s mu r^2``, then for one of
+    ``mu r^2``.
     """
 
-    spectra: jax.Array  # (2, d)
-    signal: jax.Array  # (d,) E[w_0^2]
-    cross: jax.Array  # (d,) E[w_0 delta]
-    square: jax.Array  # (d,) E[delta^2]
-    noise: jax.Array  # (2,)
+    active: jax.Array  # (2,) a_k, of real and synthetic samples
+    mu: jax.Array  # ()
+    pull: jax.Array  # (2, 2) a'_k
+    rise: jax.Array  # (2,) mu'
 
-    @property
-    def sources(self) -> int:
-        return 2
 
-    @property
-    def dim(self) -> int:
-        return self.signal.size
+@jax.jit
+def _chain(spectrum: jax.Array, signal: jax.Array, given: Rounds, shift: jax.Array) -> Risk:
+    """What the fits do does not depend on the labels: that of all generations is found together, before the chain."""
 
-    @property
-    def dtype(self) -> Any:
-        return self.signal.dtype
+    def generation(
+        errors: tuple[jax.Array, jax.Array], inputs: tuple[jax.Array, Fit]
+    ) -> tuple[tuple[jax.Array, jax.Array], Risk]:
+        return _generation(spectrum, signal, errors, *inputs)
 
-    def shift_moments(self) -> tuple[jax.Array, jax.Array]:
-        none = jnp.zeros_like(self.square)
-        return jnp.stack([none, self.cross]), jnp.stack([jnp.stack([none, none]), jnp.stack([none, self.square])])
+    fits = jax.lax.map(lambda now: _fit(spectrum, now), given, batch_size=TOGETHER)
+    return jax.lax.scan(generation, (jnp.zeros_like(signal), shift), (given.noise, fits))[1]
+
+
+def _fit(spectrum: jax.Array, now: Rounds) -> Fit:
+    one = jnp.ones((), spectrum.dtype)
+    spectra = jnp.stack([spectrum, spectrum])
+    problem = potential.problem_of(spectra, now.counts, now.ridge, now.width, now.weights, (one, 0 * one))
+    state = potential.solve(problem)
+    pull, rise = potential.responses(
+        problem, state, jnp.array([[1, 0], [1, 0]], one.dtype), jnp.array([0, 1], one.dtype)
+    )
+    return Fit(state.active, state.mu, pull, rise)
+
+
+def _generation(
+    spectrum: jax.Array, signal: jax.Array, errors: tuple[jax.Array, jax.Array], noise: jax.Array, fit: Fit
+) -> tuple[tuple[jax.Array, jax.Array], Risk]:
+    """E[w_0 delta] and E[delta^2] of the next model, and its risk.
+
+    Written in delta, not in the labels' moments: once models are good, their difference would keep no digit in float32.
+    """
+    cross, square = errors
+    total = fit.active.sum()
+    resolvent = 1 / (total * spectrum + fit.mu)
+    shrunk, kept, copied = fit.mu * resolvent, total * spectrum * resolvent, fit.active[1] * spectrum * resolvent
+    passed = copied**2 * square
+    # E(w_0 - w^)_i^2, E(w_k - w^)_i^2 of real and synthetic labels, and E(w^)_i^2, without the designs' own fluctuation.
+    bias = shrunk**2 * signal
+    collapse = passed - 2 * shrunk * copied * cross
+    collapse_of_synthetic = collapse + (1 - 2 * copied) * square + 2 * shrunk * cross
+    norms = (kept**2 * signal).sum(), (2 * kept * copied * cross + passed).sum()
+    off = jnp.dot(spectrum, bias, precision="highest")
+    loss = jnp.stack([jnp.dot(spectrum, part, precision="highest") for part in (collapse, collapse_of_synthetic)])
+    # What a unit of squared residual in each source, and of the fit's norm, adds to direction i: two numbers for all of them.
+    scatter = [
+        off * fit.pull.sum(0) + norms[0] * fit.rise,
+        jnp.dot(noise**2, fit.pull, precision="highest"),
+        jnp.dot(loss, fit.pull, precision="highest") + norms[1] * fit.rise,
+    ]
+    squared = shrunk * resolvent
+    shape = jnp.stack([spectrum * squared, squared])
+    sums = jnp.dot(shape, spectrum, precision="highest")
+    parts = Risk(off + (scatter[0] * sums).sum(), (scatter[1] * sums).sum(), loss[0] + (scatter[2] * sums).sum())
+    new_square = bias + collapse + jnp.dot(scatter[0] + scatter[1] + scatter[2], shape, precision="highest")
+    return ((kept - 1) * signal + copied * cross, new_square), parts

@@ -54,13 +54,11 @@ class State(NamedTuple):
     inner: jax.Array  # (d,) H = sum_k a_k s_k
 
 
-def problem_of(mixture: Mixture, counts, ridge, width, weights, coefficients) -> Problem:
+def problem_of(spectra: jax.Array, counts, ridge, width, weights, coefficients) -> Problem:
     """Gather valid inputs; a ridge of 0 becomes a vanishing one."""
-    floor = scalar.vanishing(mixture.spectra.max(0))
-    linear, leak = coefficients
-    return Problem(
-        mixture.spectra, counts, weights, jnp.where(ridge > 0, ridge, jax.lax.stop_gradient(floor)), width, linear, leak
-    )
+    floor = scalar.vanishing(spectra.max(0))
+    penalty = jnp.where(ridge > 0, ridge, jax.lax.stop_gradient(floor))
+    return Problem(spectra, counts, weights, penalty, width, *coefficients)
 
 
 def solve(problem: Problem) -> State:
@@ -91,17 +89,21 @@ def respond(problem: Problem, state: State, probe: jax.Array, on_features: bool)
     coefficients does not.
     """
     squared = _squared_resolvent(state)
+    seen = jnp.dot(problem.spectra, (squared[None, :] * probe).T, precision="highest")
+    pulled = jnp.dot(probe, squared, precision="highest")
+    return responses(problem, state, seen, pulled + (_penalty(problem, state)[1] if on_features else 0))
+
+
+def responses(problem: Problem, state: State, seen: jax.Array, pulled: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Responses a' (K, q) and mu' (q,) to q probes, given by the sums of mu r^2 probe: with each spectrum, and without."""
     pull = problem.weights * state.gamma / problem.counts.sum() / state.mu
-    right = pull[:, None] * jnp.dot(problem.spectra, (squared[None, :] * probe).T, precision="highest")
+    right = pull[:, None] * seen
     if problem.width is not None:
-        pulled = jnp.dot(probe, squared, precision="highest")
-        if on_features:
-            pulled = pulled + _penalty(problem, state)[1]
         right = jnp.concatenate([right, pulled[None, :] / problem.width])
     rows = _jacobian(problem, state, _sums(_columns(problem), state))
     response = jnp.dot(_inverse(rows), right, precision="highest")
     sources = problem.counts.size
-    rise = state.mu * response[sources] if problem.width is not None else jnp.zeros(probe.shape[0], probe.dtype)
+    rise = state.mu * response[sources] if problem.width is not None else jnp.zeros_like(pulled)
     return state.active[:, None] * response[:sources], rise
 
 
@@ -121,13 +123,9 @@ def risk(mixture: Mixture, problem: Problem, target: jax.Array) -> Risk:
 
 def direction_errors(mixture: Mixture, problem: Problem) -> Risk:
     """Risk parts (d,) of each coefficient: E(w^_i - w_0i)^2."""
-    return direction_errors_and_share(mixture, problem)[0]
-
-
-def direction_errors_and_share(mixture: Mixture, problem: Problem) -> tuple[Risk, jax.Array]:
-    """Risk parts (d,) of each coefficient, and how much (K, d) of each source's labels the mean fit takes over."""
     state = solve(problem)
-    active, rise = respond(problem, state, jnp.eye(mixture.dim, dtype=mixture.dtype), on_features=False)
+    squared = _squared_resolvent(state)
+    active, rise = responses(problem, state, problem.spectra * squared[None, :], squared)
     parts = _squares(mixture, state)
 
     def each(part: Any) -> jax.Array:
@@ -135,7 +133,7 @@ def direction_errors_and_share(mixture: Mixture, problem: Problem) -> tuple[Risk
         return off + jnp.dot((mixture.spectra * own).sum(1), active, precision="highest") + rise * norm.sum()
 
     variance = jnp.dot(mixture.noise**2, active, precision="highest")
-    return Risk(each(parts["bias"]), variance, each(parts["collapse"])), _share(mixture, state)
+    return Risk(each(parts["bias"]), variance, each(parts["collapse"]))
 
 
 def training_loss(mixture: Mixture, problem: Problem) -> jax.Array:

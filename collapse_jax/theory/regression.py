@@ -146,4 +146,4 @@ def _general_training_loss(mixture: Mixture, given: Arguments, activation: Activ
 def _problem(mixture: Mixture, given: Arguments, activation: Activation | None) -> potential.Problem:
     one = jnp.ones((), mixture.dtype)
     coefficients = (one, 0 * one) if activation is None else hermite_coefficients(activation, mixture.spectra[0].mean())
-    return potential.problem_of(mixture, given.counts, given.ridge, given.width, given.weights, coefficients)
+    return potential.problem_of(mixture.spectra, given.counts, given.ridge, given.width, given.weights, coefficients)
