@@ -131,7 +131,11 @@ def test_figure_9_optimum_approaches_the_corrected_corollary_2():
 # Every figure ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FIGURES)
+LONG = ("demystified-kernels", "mixing-3")
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in FIGURES]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_figure_is_drawn_and_explains_itself(name):
     figure = FIGURES[name]
     assert figure.name == name
@@ -149,7 +153,7 @@ def test_a_figure_is_drawn_and_explains_itself(name):
     assert picture.legends or any(panel.get_legend() for panel in panels) or name == "mixing-3"
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in LONG])
 def test_simulation_lies_on_the_theory(name):
     """Within 4.5 standard errors of 24 designs, and the gap that a finite dimension leaves.
 
@@ -188,6 +192,7 @@ def test_figure_5_stars_the_best_width_below_the_threshold():
     assert np.diff(best.width).max() <= 0
 
 
+@pytest.mark.slow
 def test_chains_of_kernel_regressions_lie_on_the_theory_of_the_kernel_matrix():
     """Images are not Gaussian, so within a tenth, beside 4.5 standard errors."""
     numbers = datasets("demystified-kernels")
@@ -223,6 +228,7 @@ def test_the_best_weight_of_a_long_chain_is_the_golden_ratio_at_equal_counts(rat
     assert found.x == pytest.approx(golden(ratio), abs=2e-4)
 
 
+@pytest.mark.slow
 def test_synthetic_data_help_in_a_region():
     """Good labels help, bad ones hurt; inputs that fill the rank to d hurt, many more help."""
     numbers = datasets("mixing-3")

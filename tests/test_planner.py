@@ -169,6 +169,7 @@ def test_no_pool_or_no_real_samples(problems):
     assert synthetic.error == pytest.approx(float(cj.theory.optimal_ridge(mixture, [0, 300]).risk.total), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_width_among_choices_and_in_a_range():
     mixture = random_problem(3)[1]
     choices = plan(mixture, 60, 200, width=[10, 50.0])
@@ -415,6 +416,7 @@ def compounds() -> Table:
     return Table(jnp.asarray(np.exp(hidden)), jnp.asarray(outputs), tuple("abcde"))
 
 
+@pytest.mark.slow
 def test_theory_of_rows_meets_errors_of_fits_to_them(compounds):
     """The solubility experiment on made-up compounds: nothing is fitted to the errors that are predicted."""
     task = solubility.task(compounds, seed=0)
