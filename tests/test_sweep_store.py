@@ -157,6 +157,7 @@ def test_the_batch_size_is_the_stores_unless_it_is_given(tmp_path):
 def telling(path, pipe):
     def tell(now):
         os.write(pipe, f"{now.done} {now.total}\n".encode())
+        time.sleep(0.2)  # or a quick machine is through with all before it is killed
 
     sweep(point, **random(), **AXES, store=path, progress=tell)
 
@@ -174,7 +175,7 @@ def kill_often(path, kills):
         os.close(write)
         with os.fdopen(read) as told:
             lines = [told.readline() for _ in range(chunks)]
-            time.sleep(rng.uniform(0, 0.02) if chunks else rng.uniform(0, 3))
+            time.sleep(rng.uniform(0, 0.02) if chunks else rng.uniform(0, 1.5))
             os.kill(child, signal.SIGKILL)
             lines += told.readlines()
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
