@@ -219,3 +219,11 @@ def directional(function: Any, arguments: Any, direction: Any, step: float = 1e-
         return float(function(jax.tree.map(lambda a, b: jnp.asarray(a + t * b), arguments, direction)))
 
     return slope(along, 0.0, step)
+
+
+def assert_mean(samples: Array, expected: Array, gap: float = 0.0, *, widest: float) -> None:
+    """The mean over the first axis is within 4 standard errors and the gap; gap and ``widest`` error are relative."""
+    mean, error = samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples))
+    excess = (np.abs(mean - expected) - gap * np.abs(expected)) / error
+    assert np.max(excess) < 4, f"{mean} instead of {expected}, {excess} standard errors away"
+    assert np.all(error < widest * np.abs(expected)), f"{error} is too wide to tell anything about {expected}"

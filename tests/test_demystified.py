@@ -68,12 +68,7 @@ def drawn(schedule, spectrum=POWER_LAW, signal=SIGNAL, inputs="fresh"):
     return {part: np.asarray(getattr(risk, part)) for part in PARTS}
 
 
-def assert_mean(samples, expected, gap=0.0):
-    """The mean over the first axis is within 4 standard errors, and the gap relative to what is expected."""
-    mean, error = samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples))
-    excess = (np.abs(mean - expected) - gap * np.abs(expected)) / error
-    assert np.max(excess) < 4, f"{mean} instead of {expected}, {excess} standard errors away"
-    assert np.all(error < 0.1 * np.abs(expected)), f"{error} is too wide to tell anything about {expected}"
+assert_mean = functools.partial(problems.assert_mean, widest=0.1)
 
 
 def test_any_chain_of_ridge_generators_is_the_recursion_that_pulls_the_error_back():

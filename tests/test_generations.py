@@ -71,12 +71,7 @@ def drawn(plan, spectrum=FLAT, signal=SIGNAL, shift=0 * SHIFT, *, real="fresh", 
     return np.asarray(_drawn(real, inputs, accumulate)(keys, spectrum, signal, plan, shift).total)
 
 
-def assert_mean(samples, expected, gap=0.0):
-    """The mean over the first axis is within 4 standard errors, and the gap relative to what is expected."""
-    mean, error = samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples))
-    excess = (np.abs(mean - expected) - gap * np.abs(expected)) / error
-    assert np.max(excess) < 4, f"{mean} instead of {expected}, {excess} standard errors away"
-    assert np.all(error < 0.08 * np.abs(expected)), f"{error} is too wide to tell anything about {expected}"
+assert_mean = functools.partial(problems.assert_mean, widest=0.08)
 
 
 # The map of second moments ----------------------------------------------------------------------------------------------------

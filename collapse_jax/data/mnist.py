@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.data.images import Images
+from collapse_jax.data.places import VARIABLE, cache, usual
 
-VARIABLE = "COLLAPSE_JAX_DATA"
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 MD5 = {  # of the uncompressed content
@@ -55,12 +55,12 @@ def mnist(path: str | os.PathLike[str] | None = None, *, download: bool = False,
         Traceback (most recent call last):
         FileNotFoundError: MNIST is not in /nowhere: train-images-idx3-ubyte is missing...
     """
-    folders = [Path(path)] if path is not None else _usual_folders()
+    folders = [Path(path)] if path is not None else usual("mnist")
     complete = [folder for folder in folders if not _missing(folder)]
     if complete:
         return idx_images(complete[0], MD5, dtype)
     if download:
-        return _from_openml(_cache(), dtype)
+        return _from_openml(cache() / "mnist", dtype)
     missing = f"{_missing(folders[0])[0]} is missing"
     raise FileNotFoundError(
         f"MNIST is not in {' or '.join(map(str, folders))}: {missing}. Put its four IDX files (.gz or not) there, name their "
@@ -172,12 +172,3 @@ def _find(folder: Path, name: str) -> Path | None:
     names = (name, name.replace("-idx", ".idx"))
     candidates = [folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
     return next((file for file in candidates if file.is_file()), None)
-
-
-def _usual_folders() -> list[Path]:
-    named = os.environ.get(VARIABLE)
-    return ([Path(named) / "mnist"] if named else []) + [_cache()]
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collapse_jax" / "mnist"

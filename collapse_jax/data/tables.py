@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 
 from collapse_jax import checks
+from collapse_jax.data.places import VARIABLE, usual
 
-VARIABLE = "COLLAPSE_JAX_DATA"
 AQSOLDB = Path("regression", "aqsoldb_data_curated.csv")  # in the folder of data
 AQSOLDB_COMMIT = "8e02b548fd9a78778ff89a5aa9a460d1a289cc3a"
 AQSOLDB_URL = f"https://raw.githubusercontent.com/mcsorkun/AqSolDB/{AQSOLDB_COMMIT}/results/data_curated.csv"
@@ -110,7 +110,7 @@ def with_products(columns: Any) -> jax.Array:
 
 def _published(path: str | os.PathLike[str] | None) -> bytes:
     """The file's content, once it is known to be the published one."""
-    places = _usual_places() if path is None else [Path(path)]
+    places = usual(AQSOLDB) if path is None else [Path(path)]
     found = [place for place in places if place.is_file()]
     if not found:
         raise FileNotFoundError(
@@ -124,9 +124,3 @@ def _published(path: str | os.PathLike[str] | None) -> bytes:
             f"{found[0]} has SHA-256 {digest}; it must be {AQSOLDB_SHA256}, the published file. Get it from {AQSOLDB_URL}"
         )
     return content
-
-
-def _usual_places() -> list[Path]:
-    named = os.environ.get(VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collapse_jax"
-    return [folder / AQSOLDB for folder in ([Path(named)] if named else []) + [cache]]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from collapse_jax import checks, spectra
 from collapse_jax.mixture import Mixture
+from collapse_jax.simulate.positive import product
 from collapse_jax.spectra import Eigenbasis
 
 
@@ -78,15 +79,11 @@ def measure(inputs: Any, outputs: Any, synthetic_outputs: Any, ridge: Any = 0.0)
             f"inputs has {len(inputs)} rows of rank {int(present.sum())}; it must have more rows, well above d"
         )
     x, y = eigenbasis.coordinates(inputs), jnp.stack(labels)
-    coefficients = _product(y, x) / len(x) * inverse[None, :]
-    residuals = y - _product(coefficients, x.T)
+    coefficients = product(y, x) / len(x) * inverse[None, :]
+    residuals = y - product(coefficients, x.T)
     learned = jnp.where(present, spectrum / jnp.where(present, spectrum + ridge, 1), 0) ** 2
-    leverage = _product(x**2, learned * inverse) / learned.sum()  # mean 1 over rows
-    noise = jnp.sqrt(_product(residuals**2, leverage) / freedom)
+    leverage = product(x**2, learned * inverse) / learned.sum()  # mean 1 over rows
+    noise = jnp.sqrt(product(residuals**2, leverage) / freedom)
     moments = coefficients[:, None, :] * coefficients[None, :, :]
     mixture = Mixture(jnp.stack([spectrum, spectrum]), moments, noise, shared_spectrum=True)
     return Measured(mixture, eigenbasis, coefficients, residuals, jnp.sqrt((residuals**2).sum(1) / freedom))
-
-
-def _product(left: jax.Array, right: jax.Array) -> jax.Array:
-    return jnp.matmul(left, right, precision="highest")
