@@ -3,5 +3,18 @@
 from collapse_jax.networks.kernels import kernel
 from collapse_jax.networks.pool import Pool, pool_of, pool_risk
 from collapse_jax.networks.random_features import feature_predictions, features
+from collapse_jax.networks.training import Lessons, Recipe, Trained, predictions, train
 
-__all__ = ["Pool", "feature_predictions", "features", "kernel", "pool_of", "pool_risk"]
+__all__ = [
+    "Lessons",
+    "Pool",
+    "Recipe",
+    "Trained",
+    "feature_predictions",
+    "features",
+    "kernel",
+    "pool_of",
+    "pool_risk",
+    "predictions",
+    "train",
+]
