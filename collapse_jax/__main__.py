@@ -7,6 +7,7 @@ what it needs itself, so that ``--help`` answers at once.
 import argparse
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
             "  python -m collapse_jax                           the study, about a minute on two cores\n"
             "  python -m collapse_jax --out here --seed 7       elsewhere, with other random numbers\n"
             "  python -m collapse_jax --preset smoke            small and coarse, in seconds\n"
+            "  python -m collapse_jax images                    trained networks on handwritten digits, a few minutes\n"
             "  python -m collapse_jax figures                   list the published figures\n"
             "  python -m collapse_jax figures strong-3          reproduce one of them\n"
             "  python -m collapse_jax study --help              all options of a command\n"
@@ -115,6 +117,29 @@ def _configure_figures(parser: argparse.ArgumentParser) -> None:
         choices=("full", "smoke"),
         default="full",
         help="full: the parameters of the paper; smoke: a tenth of the size, for tests (default: %(default)s)",
+    )
+
+
+def _configure_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dataset",
+        choices=("digits", "mnist"),
+        default="digits",
+        help="digits: 1,797 images of 8 x 8, embedded; mnist: 70,000 of 28 x 28, read from your disk (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        choices=("features", "mlp"),
+        default="mlp",
+        help="features: ridge regression on random ReLU features, with its theory; mlp: two-layer networks trained by SGD "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=("laptop", "paper", "smoke"),
+        default="laptop",
+        help="laptop: minutes on two cores; paper: the sizes of Strong Model Collapse, MNIST only, for an accelerator; smoke: "
+        "seconds, for tests (default: %(default)s)",
     )
 
 
@@ -184,6 +209,45 @@ def _run_figures(arguments: argparse.Namespace) -> None:
         console.print(f"{picture}  {FIGURES[name].title}", highlight=False, soft_wrap=True)
 
 
+def _run_images(arguments: argparse.Namespace) -> None:
+    """Strong model collapse on real images: labels of a weaker network among true ones.
+
+    Three experiments: more images at several synthetic fractions, wider models, and teachers of graded quality. Errors are
+    squared errors on test images with clean labels. Random features come with the theory of the images, nothing fitted.
+
+    A run that is killed goes on where it was when the same command is given again.
+    """
+    from collapse_jax import images_study, report
+    from collapse_jax.parts import Parts
+
+    directory = report.writable_directory(arguments.out)
+    size = images_study.size(arguments.dataset, arguments.model, arguments.preset)
+    name = f"images_{arguments.dataset}_{arguments.model}"
+    task = images_study.task(arguments.dataset, size, arguments.seed)
+    made_by = {"version": _version(), "dataset": arguments.dataset, "model": arguments.model, "seed": arguments.seed}
+    parts = Parts(directory / "unfinished", made_by | {"size": size._asdict()})
+    started = time.monotonic()
+
+    def announce(what: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {what}", file=sys.stderr)
+
+    result = images_study.MODELS[arguments.model](task, size, parts, announce)
+    if parts.found:
+        announce(f"{parts.found} finished parts were found in {parts.folder}")
+    report.save_datasets(directory, name, result.datasets(), _provenance(arguments))
+    report.save_picture(directory, name, images_study.draw(result))
+    parts.delete()
+    console = _console()
+    report.print_images(console, result)
+    console.print(f"Picture: {name}.png in {directory}/, datasets beside it ({name}_*.nc)", soft_wrap=True)
+
+
+def _version() -> str:
+    import collapse_jax
+
+    return collapse_jax.__version__
+
+
 def _provenance(arguments: argparse.Namespace) -> dict[str, str]:
     """What anyone needs to make a file again; text, because NetCDF 3 has no large integers."""
     return {"command": f"python -m collapse_jax {arguments.typed}", "random_seed": str(arguments.seed)}
@@ -233,6 +297,7 @@ COMMANDS = {
     "study": Command(
         "strong model collapse, on Gaussian data and on digits (the default)", _configure_study, _run_study
     ),
+    "images": Command("strong model collapse on digits or MNIST, with networks", _configure_images, _run_images),
     "figures": Command("published figures: list them, or make them", _configure_figures, _run_figures),
 }
 

@@ -92,7 +92,13 @@ def test_a_training_goes_on_where_it_was_killed_bit_for_bit(tmp_path: Path) -> N
         train(KEYS, data, width=9, recipe=RECIPE, checkpoint=tmp_path, save_seconds=0, report=killed)
     seen: list[int] = []
     resumed = train(
-        KEYS, data, width=9, recipe=RECIPE, checkpoint=tmp_path, report=lambda done, total: seen.append(done)
+        KEYS,
+        data,
+        width=9,
+        recipe=RECIPE,
+        checkpoint=tmp_path,
+        save_seconds=0,
+        report=lambda done, total: seen.append(done),
     )
     assert seen == [40, 50]
     for ours, theirs in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True):
@@ -112,7 +118,7 @@ def test_a_training_goes_on_where_it_was_killed_bit_for_bit(tmp_path: Path) -> N
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     data = lessons()
-    train(KEYS, data, width=9, recipe=RECIPE, checkpoint=tmp_path)
+    train(KEYS, data, width=9, recipe=RECIPE, checkpoint=tmp_path, save_seconds=0)
     files = [file for file in (tmp_path / "states").rglob("*") if file.is_file() and file.stat().st_size > 500]
     assert files
     for file in files:

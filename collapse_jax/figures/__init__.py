@@ -2,13 +2,14 @@
 
 from collapse_jax.figures.demystified import DEMYSTIFIED
 from collapse_jax.figures.figure import Figure
+from collapse_jax.figures.images import IMAGES
 from collapse_jax.figures.iterated import ITERATED
 from collapse_jax.figures.kernels import KERNELS
 from collapse_jax.figures.mixing import MIXING
 from collapse_jax.figures.strong_collapse import STRONG_COLLAPSE
 
 FIGURES: dict[str, Figure] = {
-    figure.name: figure for figure in (*STRONG_COLLAPSE, *ITERATED, *DEMYSTIFIED, *KERNELS, *MIXING)
+    figure.name: figure for figure in (*STRONG_COLLAPSE, *ITERATED, *DEMYSTIFIED, *KERNELS, *MIXING, *IMAGES)
 }
 
 __all__ = ["FIGURES", "Figure"]

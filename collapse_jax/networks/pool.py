@@ -16,6 +16,7 @@ pi_k that sum to 1: their shares, where no other class has weight. Images that w
 their error is dL/dt. No quantity is fitted, and noise in the true labels needs no name: it is part of y_0.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -56,7 +57,8 @@ def pool_of(inputs: Any, outputs: Any, teacher: Any = None, noise: Any = 0.0, ac
     Args:
         inputs: (N, d) images, such as :func:`collapse_jax.data.images.normalised` gives.
         outputs: (N, c) their true labels.
-        teacher: (N, c) what the teacher says of them, before noise; None for no teacher.
+        teacher: (N, c) what the teacher says of them, before noise; (k, N, c) for k teachers over which risks are averaged;
+            None for no teacher.
         noise: standard deviation of the noise in each output of the teacher's labels.
         activation: of the random features: "relu", "erf", "tanh", "fourier" or a function.
 
@@ -68,21 +70,39 @@ def pool_of(inputs: Any, outputs: Any, teacher: Any = None, noise: Any = 0.0, ac
         >>> pool_of(inputs, inputs[:, :2], activation="erf").spectrum.shape
         (30,)
     """
+    return pools_of(inputs, outputs, [outputs if teacher is None else teacher], noise, activation)[0]
+
+
+def pools_of(
+    inputs: Any, outputs: Any, teachers: Sequence[Any], noise: Any = 0.0, activation: Activation = "relu"
+) -> list[Pool]:
+    """A pool for each of several teachers, at the cost of one; arguments as for :func:`pool_of`.
+
+    Raises:
+        ValueError: as :func:`pool_of`.
+    """
     inputs = checks.real("inputs", inputs)
     outputs = checks.real("outputs", outputs, inputs.dtype)
-    teacher = outputs if teacher is None else checks.real("teacher", teacher, inputs.dtype)
+    written = [checks.real("teacher", teacher, inputs.dtype) for teacher in teachers]
     noise = checks.real("noise", noise, inputs.dtype)
     checks.scalar("noise", noise)
     checks.at_least_zero("noise", noise, "It is a standard deviation")
-    if outputs.ndim != 2 or len(outputs) != len(inputs) or teacher.shape != outputs.shape:
-        raise ValueError(
-            f"inputs has shape {inputs.shape}, outputs {outputs.shape} and teacher {teacher.shape}; "
-            "they must be (N, d), (N, c) and (N, c)"
-        )
+    for teacher in written:
+        fits = teacher.shape[-2:] == outputs.shape and teacher.ndim in (2, 3)
+        if outputs.ndim != 2 or len(outputs) != len(inputs) or not fits:
+            raise ValueError(
+                f"inputs has shape {inputs.shape}, outputs {outputs.shape} and teacher {teacher.shape}; "
+                "they must be (N, d), (N, c) and (N, c) or (k, N, c)"
+            )
     values, vectors = jnp.linalg.eigh(kernel(inputs, activation=activation))
-    labels = jnp.stack([product(vectors.T, labels) for labels in (outputs, teacher)])
-    moments = jnp.einsum("kic,lic->kli", labels, labels, precision="highest")
-    return Pool(jnp.maximum(values, 0), moments, outputs.shape[1] * noise**2)
+    true, pools = product(vectors.T, outputs), []
+    for teacher in written:
+        several = teacher if teacher.ndim == 3 else teacher[None]
+        said = jax.lax.map(lambda one: product(vectors.T, one), several)
+        cross = (true * said.mean(0)).sum(1)
+        moments = jnp.stack([(true**2).sum(1), cross, cross, (said**2).mean(0).sum(1)]).reshape(2, 2, -1)
+        pools.append(Pool(jnp.maximum(values, 0), moments, outputs.shape[1] * noise**2))
+    return pools
 
 
 def pool_risk(pool: Pool, n: Any, synthetic_fraction: Any, ridge: Any, width: Any = None) -> Risk:

@@ -72,16 +72,17 @@ def teach(
         raise ValueError(f"images is {count!r}; a teacher must see 2 to {rows.shape[1]} images, those that are its own")
     if teacher.temperature is not None:
         checks.above_zero("temperature", teacher.temperature, "None leaves the outputs as they are")
-    seen = rows[:, :count]
-    labels = outputs[seen][:, :, None, :]
     held_out = max(1, count // HELD_OUT)
-    lessons = Lessons(images, seen[:, held_out:], labels[:, held_out:], seen[:, :held_out], labels[:, :held_out])
-    trained = train(keys, lessons, width=teacher.width, recipe=Recipe(epochs=teacher.epochs))
+    # Every teacher has arrays of one shape, so that one program trains them all: held-out images are repeated to fill it.
+    validation = rows[:, jnp.arange(max(1, rows.shape[1] // HELD_OUT)) % held_out]
+    own = jnp.roll(rows, -held_out, 1)
+    lessons = Lessons(images, own, outputs[own][:, :, None], validation, outputs[validation][:, :, None])
+    trained = train(keys, lessons, count - held_out, width=teacher.width, recipe=Recipe(epochs=teacher.epochs))
     everything = jnp.broadcast_to(jnp.arange(len(images)), (len(keys), len(images)))
     written = predictions(trained.weights, images, everything)[:, :, 0]
     if teacher.temperature is not None:
         written = jax.nn.softmax((written + prior[None, None]) / teacher.temperature, -1) - prior[None, None]
-    return Taught(written, _quality(written, outputs, seen))
+    return Taught(written, _quality(written, outputs, rows[:, :count]))
 
 
 def _quality(written: jax.Array, outputs: jax.Array, seen: jax.Array) -> jax.Array:

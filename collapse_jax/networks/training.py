@@ -121,9 +121,9 @@ def train(
         width: hidden units.
         recipe: batch, learning rate, epochs, evaluations.
         mesh: one-dimensional mesh of devices to spread the groups over, or the networks of each, whichever divides evenly.
-        checkpoint: folder to save to at most every ``save_seconds``, at an evaluation. A training that finds its own checkpoint
-            there goes on from it and ends with the same weights, bit for bit.
-        save_seconds: see ``checkpoint``.
+        checkpoint: folder to save to at an evaluation, ``save_seconds`` after the last time or later. A training that finds its
+            own checkpoint there goes on from it and ends with the same weights, bit for bit.
+        save_seconds: see ``checkpoint``; 0 saves at every evaluation.
         report: called with (steps done, steps in all) at each evaluation.
 
     Returns:
@@ -170,8 +170,7 @@ def train(
             )
         loss = total / (edges[turn + 1] - edges[turn])
         state = _evaluated(state, weights, loss, diverged, lessons, turn, int(edges[turn + 1]), together)
-        last = turn == len(edges) - 2
-        if store is not None and (last or time.monotonic() - saved >= save_seconds):
+        if store is not None and time.monotonic() - saved >= save_seconds:
             store.save(int(edges[turn + 1]), state)
             saved = time.monotonic()
         if report is not None:
@@ -390,9 +389,13 @@ def _check_memory(lessons: Lessons, width: int, recipe: Recipe, devices: int) ->
 
 
 def _placed(lessons: Lessons, keys: jax.Array, mesh: Mesh | None) -> tuple[Lessons, jax.Array]:
-    """Data on the devices: whole on one, or split over groups or networks."""
+    """Data on the devices, all in the images' dtype: whole on one device, or split over groups or networks."""
+    outputs, validation = (
+        labels.astype(lessons.images.dtype) for labels in (lessons.outputs, lessons.validation_outputs)
+    )
+    lessons = lessons._replace(outputs=outputs, validation_outputs=validation)
     if mesh is None:
-        return Lessons(*(jnp.asarray(array) for array in lessons)), keys
+        return lessons, keys
     if len(mesh.axis_names) != 1:
         raise ValueError(f"mesh has the axes {mesh.axis_names}; it must have one")
     groups, networks = lessons.outputs.shape[0], lessons.outputs.shape[2]
