@@ -1,6 +1,8 @@
-"""Networks on images: random features beside NumPy and scikit-learn, and in units of the machine's matrix products.
+"""Networks on images: random features beside NumPy and scikit-learn, training beside PyTorch, in units of matrix products.
 
 python benchmarks/networks.py [--size smoke]
+
+PyTorch is measured where it is installed: python -m pip install torch
 """
 
 import time
@@ -14,7 +16,7 @@ import scipy.linalg
 from measure import alternated, arguments, product_seconds, report
 from sklearn.linear_model import Ridge
 
-from collapse_jax.networks import feature_predictions
+from collapse_jax.networks import Lessons, Recipe, feature_predictions, train
 from collapse_jax.networks.random_features import cheapest
 
 FRACTIONS, SEEDS, CLASSES, DIM = 11, 5, 10, 784
@@ -109,6 +111,110 @@ def random_features(case: Case, repeats: int, rate: float) -> tuple[list[list[An
     ], {case.name: found}
 
 
+# Training ---------------------------------------------------------------------------------------------------------------------
+
+
+class Training(NamedTuple):
+    """Two-layer networks on images of MNIST's shape: ``groups`` seeds with an own order of images, ``networks`` labels each."""
+
+    name: str
+    groups: int
+    networks: int
+    width: int
+    steps: int
+
+    @property
+    def multiplications(self) -> float:
+        """Of one step of all networks: forward, gradient of both layers, back through the second."""
+        return self.groups * self.networks * BATCH * self.width * (2 * DIM + 3 * CLASSES)
+
+
+BATCH, TRAIN_IMAGES = 128, 12_800
+
+
+def ours_per_step(case: Training) -> Callable[[], float]:
+    """Seconds a step of ``collapse_jax.networks.train``, from start to result."""
+    generator = np.random.default_rng(0)
+    images = jnp.asarray(generator.standard_normal((TRAIN_IMAGES + BATCH, DIM), np.float32))
+    rows = jnp.broadcast_to(jnp.arange(len(images)), (case.groups, len(images)))
+    shape = (case.groups, len(images), case.networks, CLASSES)
+    labels = jnp.asarray(generator.standard_normal(shape, np.float32))
+    held_out = slice(TRAIN_IMAGES, None)
+    lessons = Lessons(images, rows[:, :TRAIN_IMAGES], labels[:, :TRAIN_IMAGES], rows[:, held_out], labels[:, held_out])
+    recipe = Recipe(epochs=case.steps * BATCH / TRAIN_IMAGES, batch=BATCH, evaluations=1)
+    keys = jax.random.split(jax.random.key(0), case.groups)
+    return lambda: once(lambda: train(keys, lessons, width=case.width, recipe=recipe).weights) / case.steps
+
+
+def torch_per_step(case: Training) -> dict[str, Callable[[], float]]:
+    """The same in PyTorch: a loop over networks with its own layers and optimiser, and all networks as one batched product."""
+    import torch
+
+    torch.manual_seed(0)
+    count = case.groups * case.networks
+    images = torch.randn(TRAIN_IMAGES, DIM)
+    labels = torch.randn(count, TRAIN_IMAGES, CLASSES)
+    order = torch.stack([torch.randperm(TRAIN_IMAGES) for _ in range(count)])
+    each = torch.arange(count)[:, None]
+
+    def layers() -> torch.nn.Sequential:
+        linear = torch.nn.Linear
+        return torch.nn.Sequential(linear(DIM, case.width), torch.nn.ReLU(), linear(case.width, CLASSES))
+
+    models = [layers() for _ in range(count)]
+    optimisers = [torch.optim.SGD(model.parameters(), lr=0.1) for model in models]
+    shapes = [(DIM, case.width), (1, case.width), (case.width, CLASSES), (1, CLASSES)]
+    weights = [(0.03 * torch.randn(count, *shape)).requires_grad_() for shape in shapes]
+    together = torch.optim.SGD(weights, lr=0.1)
+
+    def picks(step: int) -> slice:
+        start = step * BATCH % TRAIN_IMAGES
+        return slice(start, start + BATCH)
+
+    def loop() -> None:
+        for i, (model, optimiser) in enumerate(zip(models, optimisers, strict=True)):
+            for step in range(case.steps):
+                chosen = order[i, picks(step)]
+                loss = torch.nn.functional.mse_loss(model(images[chosen]), labels[i, chosen])
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+
+    def batched() -> None:
+        for step in range(case.steps):
+            chosen = order[:, picks(step)]
+            hidden = torch.relu(torch.baddbmm(weights[1], images[chosen], weights[0]))
+            errors = torch.baddbmm(weights[3], hidden, weights[2]) - labels[each, chosen]
+            together.zero_grad(set_to_none=True)
+            (errors**2).mean((1, 2)).sum().backward()
+            together.step()
+
+    return {"loop": lambda: once(loop) / case.steps, "batched": lambda: once(batched) / case.steps}
+
+
+def training(case: Training, repeats: int, rate: float) -> tuple[list[list[Any]], dict[str, Any]]:
+    """Ours and PyTorch's seconds a step; ``rate`` in multiplications a second."""
+    measured = {"ours": ours_per_step(case)}
+    try:
+        measured |= torch_per_step(case)
+    except ImportError:
+        print("PyTorch is not installed, so it is not measured: python -m pip install torch")
+    first = measured["ours"]() * case.steps
+    times = {name: min(found) for name, found in alternated(repeats, **measured).items()}
+    share = case.multiplications / times["ours"] / rate
+    name = f"{case.name}: {case.groups} x {case.networks} networks, width {case.width:,}"
+    rows: list[list[Any]] = [[name, times["ours"], first - times["ours"] * case.steps, share, ""]]
+    found: dict[str, Any] = {"seconds_per_step": times["ours"], "of_product_rate": share}
+    for other in ("loop", "batched"):
+        if other in times:
+            ratio = times[other] / times["ours"]
+            rows.append(
+                [f"{name}, PyTorch, {other}", times[other], "", case.multiplications / times[other] / rate, ratio]
+            )
+            found |= {f"torch_{other}_ratio": ratio}
+    return rows, {case.name: found}
+
+
 def main() -> None:
     options = arguments(__doc__ or "")
     full = options.size == "full"
@@ -124,7 +230,25 @@ def main() -> None:
         more, found = random_features(case, 5 if full else 1, rate)
         rows += more
         results |= found
-    columns = ["random features, float32", "seconds", "compile s", "of product rate", "ratio"]
+    trainings = [
+        Training("labels", 1, 8, 256, 400),
+        Training("seeds", 8, 1, 256, 400),
+        Training("wide", 1, 1, 2000, 400),
+        Training("figure", 1, 10, 2000, 100),
+    ]
+    if not full:
+        trainings = [Training("labels", 1, 2, 16, 4), Training("seeds", 2, 1, 16, 4)]
+    for one in trainings:
+        more, found = training(one, 5 if full else 1, rate)
+        rows += more
+        results |= {f"train_{key}": value for key, value in found.items()}
+    columns = [
+        "features: seconds; training: seconds a step; float32",
+        "seconds",
+        "compile s",
+        "of product rate",
+        "ratio",
+    ]
     report("networks", columns, rows, results)
 
 

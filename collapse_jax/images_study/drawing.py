@@ -51,4 +51,5 @@ def _curves(
     if line is not None:  # a line without theory is the mean
         names[-2:] = ["theory" if theory is not None else "their mean", f"measured, {measured.sizes['seed']} seeds"]
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 4, "fontsize": "small"}
-    axes.legend(legend.legend_handles, names, title=legend.get_title().get_text(), title_fontsize="small", **below)
+    handles = [handle for handle in legend.legend_handles if handle is not None]
+    axes.legend(handles, names, title=legend.get_title().get_text(), title_fontsize="small", **below)

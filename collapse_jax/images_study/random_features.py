@@ -19,8 +19,6 @@ from collapse_jax.networks.pool import pools_of
 from collapse_jax.networks.teachers import Taught
 from collapse_jax.parts import Arrays, Parts
 
-RIDGE_PER_FEATURE = 1e-3
-
 
 def features(task: Task, size: Size, parts: Parts, announce: Callable[[str], object] = print) -> Result:
     """Measure all random features of the study and predict their errors; finished ones come from ``parts``."""
@@ -38,7 +36,7 @@ def features(task: Task, size: Size, parts: Parts, announce: Callable[[str], obj
 
 def samples(task: Task, size: Size, teacher: Taught, parts: Parts) -> xr.Dataset:
     """Errors against n for each synthetic fraction."""
-    found = _errors(task, [teacher], size.fractions, size.counts, size.width, parts, "samples")
+    found = _errors(task, [teacher], size.fractions, size.counts, size.width, size.ridge_per_feature, parts, "samples")
     return dataset(
         {name: array.transpose(1, 2, 0) for name, array in found.items()},
         _attributes(task, size, teacher) | {"width": size.width},
@@ -51,7 +49,10 @@ def samples(task: Task, size: Size, teacher: Taught, parts: Parts) -> xr.Dataset
 def widths(task: Task, size: Size, teacher: Taught, parts: Parts) -> xr.Dataset:
     """Errors against the width for each synthetic fraction."""
     n = [size.graded_n]
-    found = [_errors(task, [teacher], size.fractions, n, width, parts, f"width_{width}") for width in size.widths]
+    ridge = size.ridge_per_feature
+    found = [
+        _errors(task, [teacher], size.fractions, n, width, ridge, parts, f"width_{width}") for width in size.widths
+    ]
     return dataset(
         {name: np.stack([curve[name][:, 0].T for curve in found]) for name in found[0]},
         _attributes(task, size, teacher) | {"n": size.graded_n},
@@ -63,14 +64,16 @@ def widths(task: Task, size: Size, teacher: Taught, parts: Parts) -> xr.Dataset:
 
 def teachers(task: Task, size: Size, teacher: Taught, graded: Sequence[Taught], parts: Parts) -> xr.Dataset:
     """Errors against the quality of the teacher, for several synthetic fractions."""
-    found = _errors(task, graded, size.graded_fractions, [size.graded_n], size.width, parts, "teachers")
+    found = _errors(
+        task, graded, size.graded_fractions, [size.graded_n], size.width, size.ridge_per_feature, parts, "teachers"
+    )
     attrs = _attributes(task, size, teacher) | {"width": size.width, "n": size.graded_n}
     return by_quality({name: array[:, 0] for name, array in found.items()}, graded, size, attrs)
 
 
 def _attributes(task: Task, size: Size, teacher: Taught) -> dict[str, Any]:
     return {
-        "setting": f"ridge regression on random ReLU features of {task.name}, ridge {RIDGE_PER_FEATURE:g} times the width",
+        "setting": f"ridge regression on random ReLU features of {task.name}, ridge {size.ridge_per_feature:g} times the width",
         "teacher": str(size.teacher._asdict()),
         "quality": float(teacher.quality.mean()),
         "noise": NOISE,
@@ -83,6 +86,7 @@ def _errors(
     fractions: Sequence[float],
     counts: Sequence[int],
     width: int,
+    ridge_per_feature: float,
     parts: Parts,
     name: str,
 ) -> Arrays:
@@ -99,7 +103,7 @@ def _errors(
             mixed_labels(one, rows, own, fractions)[0],
             task.images[task.test[seed]],
             width=width,
-            ridge=RIDGE_PER_FEATURE * width,
+            ridge=ridge_per_feature * width,
             counts=counts,
         )
         found = [measured(one, predictions[None]) for predictions in predicted]
@@ -115,12 +119,14 @@ def theory(task: Task, size: Size, teacher: Taught, graded: Sequence[Taught], pa
     axes = {"n": (size.counts, size.graded_n), "width": (size.widths, size.width)}
 
     def sweep(pool: Pool, along: str | None, fractions: Sequence[float]) -> xr.Dataset:
-        lines = {name: np.union1d(np.geomspace(v[0], v[-1], 60), v) for name, (v, _) in axes.items() if name == along}
+        lines: dict[str, Any] = {
+            name: np.union1d(np.geomspace(v[0], v[-1], 60), v) for name, (v, _) in axes.items() if name == along
+        }
         fixed = {name: value for name, (_, value) in axes.items() if name != along}
 
         def point(synthetic_fraction: Any, **swept: Any) -> cj.Risk:
             at = fixed | swept
-            return pool_risk(pool, at["n"], synthetic_fraction, RIDGE_PER_FEATURE * at["width"], at["width"])
+            return pool_risk(pool, at["n"], synthetic_fraction, size.ridge_per_feature * at["width"], at["width"])
 
         return cj.sweep(point, **lines, synthetic_fraction=fractions, progress=False)
 

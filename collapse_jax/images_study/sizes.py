@@ -23,6 +23,7 @@ class Size(NamedTuple):
         widths: the second panel: at ``widths_fraction`` for trained networks, at ``graded_n`` for random features.
         teachers: the third panel: teachers of several qualities, with ``graded_n`` training images, at ``graded_fractions``.
         recipe: how networks are trained.
+        ridge_per_feature: ridge of random features over their width.
     """
 
     seeds: int
@@ -39,6 +40,7 @@ class Size(NamedTuple):
     graded_n: int
     graded_fractions: tuple[float, ...]
     recipe: Recipe = Recipe()
+    ridge_per_feature: float = 1e-4
 
 
 FRACTIONS = (0.0, 0.1, 0.2, 0.5, 0.9)

@@ -67,7 +67,8 @@ class Checkpoint:
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
         restore = orbax.args.PyTreeRestore(shapes, restore_args=orbax.checkpoint_utils.construct_restore_args(shapes))
         try:
-            return step, self.manager.restore(step, args=restore)
+            found: Any = self.manager.restore(step, args=restore)
+            return step, found
         except Exception as error:
             raise ValueError(
                 f"the checkpoint {self.folder} is damaged ({type(error).__name__}: {str(error)[:200]}); delete it to start anew"

@@ -1,7 +1,7 @@
 """Ridge regression on random features of any width, in closed form, in memory that does not grow with images times width.
 
 The smaller of two symmetric systems is solved: (width x width), summed over blocks of images, or (n x n), summed over blocks
-of features. Neither side ever holds more than ``BLOCK`` columns of features, or the features of ``BLOCK`` images, at once.
+of features. Features that are needed twice are kept where all of them take at most ``KEPT`` bytes, and made again otherwise.
 Training sets are the first n rows of one order, so one pass over the features serves all of them; and labels are right-hand
 sides, so one factorisation serves all labels: synthetic fractions, noise seeds, outputs.
 """
@@ -21,8 +21,10 @@ from collapse_jax.activations import Activation, function_of
 from collapse_jax.networks.kernels import FOURIER, centre, check_activation
 from collapse_jax.simulate.positive import product, transposed_product
 
-BLOCK = 1024  # features, or images, made at a time
-PANELS = 8  # a symmetric product is made of its lower panels: (PANELS + 1) / (2 PANELS) of the work
+BLOCK = 1024  # features made at a time
+ROWS = 4096  # images made at a time
+KEPT = 2**29  # bytes of features
+PANELS = 4  # a symmetric product is made of its lower panels: (PANELS + 1) / (2 PANELS) of the work
 
 
 class Route(NamedTuple):
@@ -141,14 +143,21 @@ def cheapest(n: int, test: int, dim: int, columns: int, width: int, counts: int 
     primal += counts * (width**3 / 3 + 2 * width**2 * columns) + make_test + test * width * fits
     kernel = make + half * width * n**2 + counts * (n**3 / 3 + 2 * n**2 * columns)
     by_kernel = kernel + make_test + test * n * width + test * n * fits
-    by_coefficients = kernel + make + make_test + (n + test) * width * fits
+    again = 0 if _kept(n, width) else make
+    by_coefficients = kernel + again + make_test + (n + test) * width * fits
     block = BLOCK * (n + test + dim)
+    kept = n * width if _kept(n, width) else 0
     return min(
-        Route(False, False, primal, 3 * width**2 + BLOCK * (width + dim) + dim * width + width * fits),
+        Route(False, False, primal, 3 * width**2 + ROWS * (width + dim) + dim * width + width * fits),
         Route(True, True, by_kernel, 3 * n**2 + block + (test + fits) * n),
-        Route(True, False, by_coefficients, 3 * n**2 + block + fits * (n + test)),
+        Route(True, False, by_coefficients, 3 * n**2 + block + fits * (n + test) + kept),
         key=lambda route: route.multiplications,
     )
+
+
+def _kept(n: int, width: int) -> bool:
+    """Whether all features of n images are kept; counted in float32."""
+    return 4 * n * width <= KEPT
 
 
 class _Problem(NamedTuple):
@@ -187,10 +196,14 @@ def _whole_layer(key: jax.Array, dim: int, width: int, dtype: Any) -> _Layer:
 
 
 def _apply(layer: _Layer, inputs: jax.Array, activation: Activation) -> jax.Array:
-    hidden = product(inputs, layer.projections)
+    """(n, b) features of (n, d) inputs."""
+    return _activated(product(inputs, layer.projections), layer.phases[None, :], activation)
+
+
+def _activated(hidden: jax.Array, phases: jax.Array, activation: Activation) -> jax.Array:
     if activation == FOURIER:
-        return math.sqrt(2) * jnp.cos(hidden + layer.phases[None, :])
-    return function_of(activation)(hidden) - centre(activation, inputs.dtype)
+        return math.sqrt(2) * jnp.cos(hidden + phases)
+    return function_of(activation)(hidden) - centre(activation, hidden.dtype)
 
 
 # (n, n): sums over blocks of features ---------------------------------------------------------------------------------
@@ -201,10 +214,15 @@ def _dual(problem: _Problem, width: int, ridge: float, counts: Sequence[int], te
     columns, tested = problem.outputs.shape[1], len(problem.test)
     panels = [jnp.zeros((stop - start, stop), dtype) for start, stop in _panels(n)]
     across = jnp.zeros((tested, n), dtype)
+    keep = not test_kernel and _kept(n, width)
+    kept: list[tuple[_Layer, jax.Array]] = []
     for layer in _layers(problem.key, dim, width, dtype):
-        panels = _add_kernel(panels, layer, problem.inputs, problem.activation)
+        made = _made(layer, problem.inputs, problem.activation)
+        panels = _add_square(panels, made)
         if test_kernel:
-            across = _add_across(across, layer, problem.inputs, problem.test, problem.activation)
+            across = _add_across(across, made, layer, problem.test, problem.activation)
+        if keep:
+            kept.append((layer, made))
     kernel = _assembled(panels)
     del panels
     fits = [_solve(kernel, problem.outputs, ridge * count, count) for count in counts]
@@ -213,29 +231,33 @@ def _dual(problem: _Problem, width: int, ridge: float, counts: Sequence[int], te
         return jnp.stack([product(across[:, :count], fit) for count, fit in zip(counts, fits, strict=True)])
     together = jnp.concatenate([jnp.pad(fit, ((0, n - len(fit)), (0, 0))) for fit in fits], 1)
     found = jnp.zeros((tested, together.shape[1]), dtype)
-    for layer in _layers(problem.key, dim, width, dtype):
-        found = _add_predictions(found, layer, together, problem.inputs, problem.test, problem.activation)
+    for layer, made in kept or _made_again(problem, width):
+        found = _add_predictions(found, layer, made, together, problem.test, problem.activation)
     return jnp.moveaxis(found.reshape(tested, len(counts), columns), 1, 0)
 
 
-@partial(jax.jit, static_argnums=3, donate_argnums=0)
-def _add_kernel(panels: list[jax.Array], layer: _Layer, inputs: jax.Array, activation: Activation) -> list[jax.Array]:
-    return _add_square(panels, _apply(layer, inputs, activation))
+def _made_again(problem: _Problem, width: int) -> Iterator[tuple[_Layer, jax.Array]]:
+    for layer in _layers(problem.key, problem.inputs.shape[1], width, problem.inputs.dtype):
+        yield layer, _made(layer, problem.inputs, problem.activation)
+
+
+@partial(jax.jit, static_argnums=2)
+def _made(layer: _Layer, inputs: jax.Array, activation: Activation) -> jax.Array:
+    return _apply(layer, inputs, activation)
 
 
 @partial(jax.jit, static_argnums=4, donate_argnums=0)
 def _add_across(
-    across: jax.Array, layer: _Layer, inputs: jax.Array, test: jax.Array, activation: Activation
+    across: jax.Array, made: jax.Array, layer: _Layer, test: jax.Array, activation: Activation
 ) -> jax.Array:
-    return across + product(_apply(layer, test, activation), _apply(layer, inputs, activation).T)
+    return across + product(_apply(layer, test, activation), made.T)
 
 
 @partial(jax.jit, static_argnums=5, donate_argnums=0)
 def _add_predictions(
-    found: jax.Array, layer: _Layer, fits: jax.Array, inputs: jax.Array, test: jax.Array, activation: Activation
+    found: jax.Array, layer: _Layer, made: jax.Array, fits: jax.Array, test: jax.Array, activation: Activation
 ) -> jax.Array:
-    coefficients = transposed_product(_apply(layer, inputs, activation), fits)
-    return found + product(_apply(layer, test, activation), coefficients)
+    return found + product(_apply(layer, test, activation), transposed_product(made, fits))
 
 
 # (width, width): sums over blocks of images ---------------------------------------------------------------------------
@@ -243,38 +265,43 @@ def _add_predictions(
 
 def _primal(problem: _Problem, width: int, ridge: float, counts: Sequence[int]) -> jax.Array:
     dim, dtype = problem.inputs.shape[1], problem.inputs.dtype
-    columns = problem.outputs.shape[1]
+    columns, rows_at_once = problem.outputs.shape[1], min(ROWS, max(counts))
     layer = _whole_layer(problem.key, dim, width, dtype)
     panels = [jnp.zeros((stop - start, stop), dtype) for start, stop in _panels(width)]
     moments, fits, start = jnp.zeros((width, columns), dtype), {}, 0
     # One compiled step serves all blocks: the last before each count is filled up with rows that are not counted.
-    inputs, outputs = (jnp.pad(rows, ((0, BLOCK), (0, 0))) for rows in (problem.inputs, problem.outputs))
+    inputs, outputs = (jnp.pad(rows, ((0, rows_at_once), (0, 0))) for rows in (problem.inputs, problem.outputs))
     for count in sorted(set(counts)):
         while start < count:
-            size = min(BLOCK, count - start)
-            rows = (jax.lax.dynamic_slice_in_dim(array, start, BLOCK) for array in (inputs, outputs))
-            panels, moments = _add_moments(panels, moments, layer, *rows, jnp.asarray(size), problem.activation)
+            size = min(rows_at_once, count - start)
+            inputs_now, outputs_now = (
+                jax.lax.dynamic_slice_in_dim(array, start, rows_at_once) for array in (inputs, outputs)
+            )
+            made = _made_rows(layer, inputs_now, jnp.asarray(size), problem.activation)
+            panels = _add_square(panels, made)
+            moments = _add_moments(moments, made, outputs_now)
             start += size
         fits[count] = _solve(_assembled(panels), moments, ridge * count, width)
     together = jnp.concatenate([fits[count] for count in counts], 1)
-    blocks = [problem.test[start : start + BLOCK] for start in range(0, len(problem.test), BLOCK)]
+    blocks = [problem.test[start : start + rows_at_once] for start in range(0, len(problem.test), rows_at_once)]
     found = jnp.concatenate([_predict(layer, together, block, problem.activation) for block in blocks])
     return jnp.moveaxis(found.reshape(-1, len(counts), columns), 1, 0)
 
 
-@partial(jax.jit, static_argnums=6, donate_argnums=(0, 1))
-def _add_moments(
-    panels: list[jax.Array],
-    moments: jax.Array,
-    layer: _Layer,
-    inputs: jax.Array,
-    outputs: jax.Array,
-    size: jax.Array,
-    activation: Activation,
-) -> tuple[list[jax.Array], jax.Array]:
-    counted = (jnp.arange(len(inputs)) < size)[:, None]
-    made = jnp.where(counted, _apply(layer, inputs, activation), 0).T
-    return _add_square(panels, made), moments + product(made, outputs)
+# Each product is a program of its own: inside one, a CPU would work on several at once, which takes half as long again.
+
+
+@partial(jax.jit, static_argnums=3)
+def _made_rows(layer: _Layer, inputs: jax.Array, size: jax.Array, activation: Activation) -> jax.Array:
+    """(width, n) features of the first ``size`` inputs, a feature a row; those of the others are 0."""
+    hidden = jax.lax.dot_general(layer.projections, inputs, (((0,), (1,)), ((), ())), precision="highest")
+    counted = (jnp.arange(len(inputs)) < size)[None, :]
+    return jnp.where(counted, _activated(hidden, layer.phases[:, None], activation), 0)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _add_moments(moments: jax.Array, made: jax.Array, outputs: jax.Array) -> jax.Array:
+    return moments + product(made, outputs)
 
 
 @partial(jax.jit, static_argnums=3)
@@ -291,8 +318,9 @@ def _panels(size: int) -> list[tuple[int, int]]:
     return [(start, stop) for start, stop in pairwise(edges) if stop > start]
 
 
+@partial(jax.jit, donate_argnums=0)
 def _add_square(panels: list[jax.Array], rows: jax.Array) -> list[jax.Array]:
-    """Add ``rows rows'`` to its lower panels."""
+    """The lower panels of a matrix plus ``rows rows'``."""
     edges = _panels(len(rows))
     return [
         panel + product(rows[start:stop], rows[:stop].T) for panel, (start, stop) in zip(panels, edges, strict=True)

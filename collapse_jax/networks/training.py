@@ -408,7 +408,7 @@ def _placed(lessons: Lessons, keys: jax.Array, mesh: Mesh | None) -> tuple[Lesso
         raise ValueError(
             f"mesh has {mesh.size} devices; that must divide the {groups} groups or the {networks} networks of each"
         )
-    specs = Lessons(PartitionSpec(), by_group, by_network, by_group, by_network)
+    specs = (PartitionSpec(), by_group, by_network, by_group, by_network)
     placed = [jax.device_put(array, NamedSharding(mesh, spec)) for array, spec in zip(lessons, specs, strict=True)]
     return Lessons(*placed), jax.device_put(keys, NamedSharding(mesh, by_group))
 
