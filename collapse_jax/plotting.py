@@ -3,7 +3,8 @@
 Theory is drawn as lines, simulation as points with standard errors. Hues differ in colour, brightness, line style and marker,
 so that pictures stay readable in grey. An axis is logarithmic where its values are positive and span more than a decade.
 
-Axes are made without ``pyplot``: ``axes.figure`` shows in a notebook, ``axes.figure.savefig(path)`` writes a file.
+Axes are made without ``pyplot``: ``axes.figure`` shows in a notebook after ``%matplotlib inline``, and
+``axes.figure.savefig(path)`` writes a file.
 """
 
 from collections.abc import Callable, Hashable

@@ -43,6 +43,7 @@ from collapse_jax.data.images import normalised, synthetic_rows
 from collapse_jax.networks import Lessons, Recipe, feature_predictions, pool_of, pool_risk, predictions, train
 from collapse_jax.networks.teachers import Teacher, noisy, teach
 
+# %matplotlib inline
 jax.config.update("jax_enable_x64", True)
 
 # %% [markdown]
@@ -69,7 +70,7 @@ print("squared error of the teachers, c² =", np.round(teacher.quality, 2), "(kn
 # Nothing is fitted.
 
 # %%
-FRACTIONS, COUNTS, WIDTH, RIDGE = (0.0, 0.2, 0.5, 0.9), (32, 64, 128, 256, 512, 1024), 2000, 1e-3
+FRACTIONS, COUNTS, WIDTH, RIDGE = (0.0, 0.2, 0.5, 0.9), (32, 64, 128, 256, 512, 1024), 2000, 1e-4
 pool_rows = jnp.sort(order[0, 50:])  # of the first seed
 pool = pool_of(images[pool_rows].astype(float), outputs[pool_rows], teacher.outputs[0, pool_rows], noise=0.1)
 
@@ -138,7 +139,7 @@ measured = xr.Dataset(
     {"total": (("n", "synthetic_fraction", "seed"), np.stack(trained))},
     {"n": list(COUNTS), "synthetic_fraction": list(FRACTIONS)},
 )
-axes = plotting.curves(cj.mean_and_error(measured)[0], measured, x="n", hue="synthetic_fraction")
+axes = plotting.curves(None, measured, x="n", hue="synthetic_fraction")
 axes.set_title("Two-layer networks on digits, width 64")
 display(axes.figure)
 

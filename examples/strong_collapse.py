@@ -36,6 +36,7 @@ from IPython.display import display
 import collapse_jax as cj
 from collapse_jax import plotting
 
+# %matplotlib inline
 jax.config.update("jax_enable_x64", True)
 
 # %% [markdown]

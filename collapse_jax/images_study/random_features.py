@@ -114,7 +114,7 @@ def _errors(
 
 
 def theory(task: Task, size: Size, teacher: Taught, graded: Sequence[Taught], parts: Parts) -> dict[str, xr.Dataset]:
-    """Predicted errors of "samples", "widths" and "teachers", averaged over the seeds' teachers."""
+    """Predicted errors of "samples", "widths" and, of graded ones, "teachers"; averaged over the seeds' teachers."""
     pools = _pools(task, [teacher, *graded], parts)
     axes = {"n": (size.counts, size.graded_n), "width": (size.widths, size.width)}
 
@@ -130,14 +130,13 @@ def theory(task: Task, size: Size, teacher: Taught, graded: Sequence[Taught], pa
 
         return cj.sweep(point, **lines, synthetic_fraction=fractions, progress=False)
 
-    quality = np.array([float(one.quality.mean()) for one in graded])
-    index = xr.Variable("quality", quality, attributes("quality"))
-    by_teacher = [sweep(pool, None, size.graded_fractions) for pool in pools[1:]]
-    return {
-        "samples": sweep(pools[0], "n", size.fractions),
-        "widths": sweep(pools[0], "width", size.fractions),
-        "teachers": xr.concat(by_teacher, index, coords="minimal", compat="override").sortby("quality"),
-    }
+    found = {"samples": sweep(pools[0], "n", size.fractions), "widths": sweep(pools[0], "width", size.fractions)}
+    if graded:
+        quality = np.array([float(one.quality.mean()) for one in graded])
+        index = xr.Variable("quality", quality, attributes("quality"))
+        by_teacher = [sweep(pool, None, size.graded_fractions) for pool in pools[1:]]
+        found["teachers"] = xr.concat(by_teacher, index, coords="minimal", compat="override").sortby("quality")
+    return found
 
 
 def _pools(task: Task, teachers: Sequence[Taught], parts: Parts) -> list[Pool]:
