@@ -39,12 +39,12 @@ def numpy_training(weights: list[np.ndarray], data: Lessons, group: int, network
         x, y = images[rows[picks]], labels[picks, network]
         before = x @ hidden.T + hidden_bias
         units = np.maximum(before, 0)
-        errors = units @ output + output_bias - y
+        errors = units @ output.T + output_bias - y
         losses.append((errors**2).mean())
         slope = 2 * errors / errors.size
-        back = (slope @ output.T) * (before > 0)
+        back = (slope @ output) * (before > 0)
         rate = recipe.learning_rate
-        output, output_bias = output - rate * units.T @ slope, output_bias - rate * slope.sum(0)
+        output, output_bias = output - rate * slope.T @ units, output_bias - rate * slope.sum(0)
         hidden, hidden_bias = hidden - rate * back.T @ x, hidden_bias - rate * back.sum(0)
     return (hidden, hidden_bias, output, output_bias), losses
 
@@ -154,6 +154,17 @@ def test_groups_in_a_batch_are_groups_in_turn(monkeypatch: pytest.MonkeyPatch) -
     batch = train(KEYS, data, width=9, recipe=RECIPE)
     for ours, theirs in zip(jax.tree.leaves(batch), jax.tree.leaves(turns), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_large_groups_are_taken_apart_and_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = lessons(networks=6)
+    whole = train(KEYS, data, width=9, recipe=RECIPE)
+    for units, each in ((40, 3), (20, 2), (5, 1)):
+        monkeypatch.setattr(module, "UNITS", units)
+        assert module._apart(data, KEYS, 9)[0].outputs.shape == (2 * 6 // each, 80, each, 2)
+        parts = train(KEYS, data, width=9, recipe=RECIPE)
+        for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_one_program_serves_all_n_and_rates() -> None:

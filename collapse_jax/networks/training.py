@@ -1,8 +1,8 @@
 """Stochastic gradient descent for many two-layer networks at once: data on the device, steps in one compiled loop.
 
 Networks come in groups. A group is one seed: its images, their order and its initial weights; the networks of a group differ
-in labels alone, such as those of different synthetic fractions. On a CPU groups take turns, because a group that fits the
-cache is quicker alone; on an accelerator, and over a mesh of devices, they are a batch.
+in labels alone, such as those of different synthetic fractions. On a CPU groups take turns, and large ones are taken apart,
+because what fits the cache is quicker alone; on an accelerator, and over a mesh of devices, all are a batch.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ from collapse_jax.networks.two_layer import TwoLayer
 
 STRETCH = 256  # steps in one call of the compiled loop
 ROWS = 1024  # images evaluated at once
+UNITS = 2048  # hidden units that a CPU works on at once
 SAVE_SECONDS = 30.0  # between two checkpoints
 
 
@@ -149,15 +150,19 @@ def train(
     steps = max(1, math.ceil(recipe.epochs * n / recipe.batch))
     edges = np.unique(np.ceil(steps * np.arange(recipe.evaluations + 1) / recipe.evaluations).astype(int))
     _check_memory(lessons, width, recipe, 1 if mesh is None else mesh.size)
+    groups, networks = lessons.outputs.shape[0], lessons.outputs.shape[2]
+    together = mesh is not None or jax.default_backend() != "cpu"
+    made_by = _made_by(keys, lessons, n, width, recipe) if checkpoint is not None else {}
     lessons, keys = _placed(lessons, keys, mesh)
+    if not together:
+        lessons, keys = _apart(lessons, keys, width)
     state = _start(keys, lessons, width, len(edges) - 1)
     done, store = 0, None
     if checkpoint is not None:
-        store = Checkpoint(checkpoint, _made_by(keys, lessons, n, width, recipe))
+        store = Checkpoint(checkpoint, made_by)
         found = store.load(state)
         done, state = (0, state) if found is None else found
     orders = [_Order(key, n, recipe.batch) for key in np.asarray(jax.random.key_data(keys))]
-    together = mesh is not None or jax.default_backend() != "cpu"
     saved = time.monotonic()
     for turn in range(int(np.searchsorted(edges, done)), len(edges) - 1):
         weights, total = state.weights, jnp.zeros_like(state.best_error)
@@ -176,7 +181,7 @@ def train(
         if report is not None:
             jax.block_until_ready(state.errors)
             report(int(edges[turn + 1]), steps)
-    return _finished(state, edges[1:], recipe.learning_rate)
+    return _finished(state, edges[1:], recipe.learning_rate, groups, networks)
 
 
 def predictions(weights: Any, images: jax.Array, rows: jax.Array) -> jax.Array:
@@ -323,8 +328,25 @@ class _Order:
         return stream[offset : offset + count * self.batch].reshape(count, self.batch).astype(np.int32)
 
 
-def _finished(state: _State, steps: np.ndarray, learning_rate: float) -> Trained:
-    validation, step, diverged, losses, errors = (np.asarray(array) for array in state[2:])
+def _apart(lessons: Lessons, keys: jax.Array, width: int) -> tuple[Lessons, jax.Array]:
+    """Groups of at most ``UNITS`` hidden units, or of one network: each group of the lessons becomes several."""
+    groups, _, networks, classes = lessons.outputs.shape
+    each = max(size for size in range(1, networks + 1) if networks % size == 0 and size * width <= max(UNITS, width))
+    pieces = networks // each
+
+    def split(labels: jax.Array) -> jax.Array:
+        parts = labels.reshape(groups, -1, pieces, each, classes).swapaxes(1, 2)
+        return parts.reshape(groups * pieces, -1, each, classes)
+
+    repeated = [jnp.repeat(array, pieces, axis=0) for array in (lessons.rows, lessons.validation_rows, keys)]
+    outputs, validation = split(lessons.outputs), split(lessons.validation_outputs)
+    return Lessons(lessons.images, repeated[0], outputs, repeated[1], validation), repeated[2]
+
+
+def _finished(state: _State, steps: np.ndarray, learning_rate: float, groups: int, networks: int) -> Trained:
+    best = jax.tree.map(lambda leaf: leaf.reshape(groups, networks, *leaf.shape[2:]), state.best)
+    validation, step, diverged = (np.asarray(array).reshape(groups, networks) for array in state[2:5])
+    losses, errors = (np.asarray(array).reshape(-1, groups, networks) for array in state[5:])
     if diverged.any():
         places = [f"network {f} of group {g} at step {diverged[g, f]}" for g, f in np.argwhere(diverged)]
         shown = ", ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
@@ -334,7 +356,7 @@ def _finished(state: _State, steps: np.ndarray, learning_rate: float) -> Trained
             RuntimeWarning,
             stacklevel=3,
         )
-    return Trained(state.best, validation, step, diverged, steps, losses, errors)
+    return Trained(best, validation, step, diverged, steps, losses, errors)
 
 
 # Checks -----------------------------------------------------------------------------------------------------------------------
