@@ -148,7 +148,7 @@ def ours_per_step(case: Training) -> Callable[[], float]:
 
 def torch_per_step(case: Training) -> dict[str, Callable[[], float]]:
     """The same in PyTorch: a loop over networks with its own layers and optimiser, and all networks as one batched product."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
     count = case.groups * case.networks

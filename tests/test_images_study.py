@@ -81,6 +81,7 @@ def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, caps
     assert not (tmp_path / "killed" / "unfinished").exists()
 
 
+@pytest.mark.slow
 def test_random_features_meet_their_theory_on_digits() -> None:
     size = SMOKE._replace(seeds=6, pool=1200, test=400, counts=(100, 400), widths=(100,), width=1000)
     result = study.features(study.task("digits", size, 0), size, Parts(None, {}), lambda _: None)

@@ -63,7 +63,7 @@ def teach(
         >>> outputs = images[:, :2]
         >>> rows = jnp.arange(90)[None]
         >>> key = jax.random.split(jax.random.key(1), 1)
-        >>> few, more = (teach(key, images, outputs, rows, jnp.zeros(2), Teacher(m, 16)).quality[0] for m in (5, 60))
+        >>> few, more = (teach(key, images, outputs, rows, jnp.zeros(2), Teacher(m, 16, 50.0)).quality[0] for m in (5, 60))
         >>> bool(more < few)
         True
     """
