@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nInterrupted. Finished files are in {arguments.out}", file=sys.stderr)
         return INTERRUPTED
-    except (UserError, ValueError, OSError) as mistake:
+    except (UserError, ValueError, OSError, MemoryError) as mistake:
         if arguments.debug:
             raise
         print(f"error: {mistake}", file=sys.stderr)

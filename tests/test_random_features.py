@@ -137,6 +137,13 @@ def test_labels_that_pass_together_are_those_that_pass_alone() -> None:
     np.testing.assert_allclose(together[0, :, 1, 2], alone[0], rtol=1e-9, atol=1e-12)
 
 
+def test_what_the_device_cannot_hold_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, labels, test = problem()
+    monkeypatch.setattr(module, "free_memory", lambda: 2e5)
+    with pytest.raises(MemoryError, match=r"60 images and width 200 need about .* GiB left. \d+ images fit"):
+        feature_predictions(KEY, inputs, labels, test, width=200, ridge=0.1)
+
+
 def test_bad_input_is_named() -> None:
     inputs, labels, test = problem()
     good: dict[str, Any] = {"width": 20, "ridge": 0.1}

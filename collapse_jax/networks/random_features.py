@@ -19,6 +19,7 @@ import numpy as np
 from collapse_jax import checks
 from collapse_jax.activations import Activation, function_of
 from collapse_jax.networks.kernels import FOURIER, centre, check_activation
+from collapse_jax.networks.memory import free_memory
 from collapse_jax.simulate.positive import product, transposed_product
 
 BLOCK = 1024  # features made at a time
@@ -91,6 +92,7 @@ def feature_predictions(
     Raises:
         ValueError: for shapes that do not fit, counts outside 1..N, a ridge that is not positive, or one so small that the
             system cannot be factored in this precision.
+        MemoryError: before anything is made, where the device cannot hold it, with a number of images that it can.
 
     Example:
         >>> inputs = jax.random.normal(jax.random.key(0), (50, 3))
@@ -117,6 +119,7 @@ def feature_predictions(
     used = max(counts)
     problem = _Problem(key, inputs[:used], outputs[:used].reshape(used, -1), test_inputs, activation)
     route = cheapest(used, len(test_inputs), inputs.shape[1], problem.outputs.shape[1], width, len(counts))
+    _check_memory(route, used, len(test_inputs), problem, width, len(counts))
     find = partial(_dual, test_kernel=route.test_kernel) if route.dual else _primal
     found = find(problem, width, ridge, counts)
     if not bool(jnp.isfinite(found).all()):
@@ -152,6 +155,21 @@ def cheapest(n: int, test: int, dim: int, columns: int, width: int, counts: int 
         Route(True, True, by_kernel, 3 * n**2 + block + (test + fits) * n),
         Route(True, False, by_coefficients, 3 * n**2 + block + fits * (n + test) + kept),
         key=lambda route: route.multiplications,
+    )
+
+
+def _check_memory(route: Route, n: int, test: int, problem: "_Problem", width: int, counts: int) -> None:
+    """Raise before anything is made that the device cannot hold, with a number of images that it can."""
+    size, dim, columns = problem.inputs.dtype.itemsize, problem.inputs.shape[1], problem.outputs.shape[1]
+    free = free_memory()
+    if size * route.entries <= free:
+        return
+    fit = n
+    while fit > 1 and size * cheapest(fit, test, dim, columns, width, counts).entries > free:
+        fit //= 2
+    raise MemoryError(
+        f"{n:,} images and width {width:,} need about {size * route.entries / 2**30:.2g} GiB, and there are "
+        f"{free / 2**30:.2g} GiB left. {fit:,} images fit; so may a smaller width, fewer labels, or float32"
     )
 
 

@@ -1,0 +1,144 @@
+"""Training a transformer: resumed bit for bit, the same in pieces and on several devices, and it learns what there is."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from collapse_jax.networks.gpt import Shape
+from collapse_jax.networks.language import Progress, Schooling, loss_of, school
+
+SHAPE = Shape(vocabulary=8, context=12, width=16, layers=2, heads=2, dropout=0.1)
+CHAIN = np.random.default_rng(0).dirichlet(np.full(8, 0.3), size=8)  # the next token depends on this one
+KEY = jax.random.key(4)
+
+
+def texts(seed: int, count: int, length: int = 13) -> np.ndarray:
+    """(count, length) tokens of the chain."""
+    generator = np.random.default_rng([1, seed])
+    found = np.zeros((count, length), np.int32)
+    found[:, 0] = generator.integers(0, 8, count)
+    for i in range(1, length):
+        uniform = generator.random((count, 1))
+        found[:, i] = np.minimum((CHAIN[found[:, i - 1]].cumsum(1) < uniform).sum(1), 7)
+    return found
+
+
+def batches(start: int) -> Iterator[np.ndarray]:
+    step = start
+    while True:
+        yield texts(step, 16)
+        step += 1
+
+
+HELD_OUT = texts(10**6, 100)
+SCHOOLING = Schooling(steps=40, learning_rate=0.01, evaluations=4)
+
+
+def same(one: Any, other: Any, **tolerance: float) -> None:
+    for ours, theirs in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(ours, theirs, **({"rtol": 0, "atol": 0} | tolerance))
+
+
+def weights(found: Any) -> Any:
+    from flax import nnx
+
+    return nnx.state(found.model)
+
+
+def test_a_transformer_learns_the_chain_down_to_its_entropy() -> None:
+    found = school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING._replace(steps=400))
+    before = HELD_OUT[:, :-1].ravel()
+    entropy = float(-np.log(CHAIN[before, HELD_OUT[:, 1:].ravel()]).mean())
+    assert entropy < found.held_out[-1] < entropy + 0.1
+    assert found.held_out[-1] < found.held_out[0] < np.log(8)
+    assert found.tokens[-1] == 400 * 16 * 12
+
+
+def test_a_killed_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING)
+
+    def kill(progress: Progress) -> None:
+        if progress.step == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING, checkpoint=tmp_path, save_seconds=0, report=kill)
+    seen: list[int] = []
+    resumed = school(
+        KEY,
+        SHAPE,
+        batches,
+        HELD_OUT,
+        SCHOOLING,
+        checkpoint=tmp_path,
+        report=lambda progress: seen.append(progress.step),
+    )
+    assert seen == [30, 40]
+    same(weights(resumed), weights(whole))
+    np.testing.assert_array_equal(resumed.held_out, whole.held_out)
+    with pytest.raises(ValueError, match="is of another training: layers is 1 here and 2 there"):
+        school(KEY, Shape(**{**vars(SHAPE), "layers": 1}), batches, HELD_OUT, SCHOOLING, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="corpus is b here and None there"):
+        school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING, checkpoint=tmp_path, made_by={"corpus": "b"})
+
+
+def test_gradients_in_pieces_are_gradients_at_once() -> None:
+    plain = Shape(**{**vars(SHAPE), "dropout": 0.0})
+    once, pieces = (school(KEY, plain, batches, HELD_OUT, SCHOOLING._replace(steps=5, accumulate=a)) for a in (1, 4))
+    same(weights(once), weights(pieces), atol=2e-5)
+
+
+def test_loss_is_the_mean_surprise_of_the_next_token() -> None:
+    found = school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING._replace(steps=2, evaluations=1))
+    logits = np.asarray(found.model(jnp.asarray(HELD_OUT[:, :-1])), float)
+    surprise = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, HELD_OUT[:, 1:, None], 2)[..., 0]
+    np.testing.assert_allclose(loss_of(found.model, jnp.asarray(HELD_OUT)), surprise.mean(1), rtol=1e-5)
+    assert found.held_out[-1] == pytest.approx(surprise.mean(), rel=1e-5)
+
+
+def compare() -> None:
+    """Runs where there are four devices."""
+    plain = Shape(**{**vars(SHAPE), "dropout": 0.0})
+    mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    one, four = (school(KEY, plain, batches, HELD_OUT, SCHOOLING._replace(steps=6), mesh=mesh) for mesh in (None, mesh))
+    kernel = four.model.blocks[0].inner.kernel[...]
+    assert len(kernel.sharding.device_set) == 4
+    assert not kernel.sharding.is_fully_replicated
+    same(weights(one), weights(four), atol=1e-4)
+
+
+def test_four_devices_are_one() -> None:
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": os.path.dirname(__file__)}
+    code = "import test_language as module; module.compare()"
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(
+        FloatingPointError, match=r"the loss is nan between steps 0 and 10 .*no checkpoint was asked for"
+    ):
+        school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING._replace(learning_rate=1e30, clip=1e30, warmup=0.0))
+    for changes, message in (
+        ({"steps": 0}, "steps is 0; it must be a whole number of at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0"),
+        ({"warmup": 1.0}, r"warmup is 1.0; it must lie in \[0, 1\)"),
+        ({"accumulate": 3}, "accumulate is 3; it must divide the batch, 16"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING._replace(**changes))
+    with pytest.raises(ValueError, match="length at most the context, 12"):
+        school(KEY, SHAPE, batches, texts(0, 4, 20), SCHOOLING)
+    with pytest.raises(ValueError, match="batches have windows of 19 tokens; this model sees 12 at most"):
+        school(KEY, SHAPE, lambda start: iter([texts(0, 4, 20)] * 99), HELD_OUT, SCHOOLING)
+    with pytest.raises(ValueError, match="batches have the token 8; the vocabulary has 8 tokens"):
+        school(KEY, SHAPE, lambda start: iter([texts(0, 4) + 1] * 99), HELD_OUT, SCHOOLING)
