@@ -5,6 +5,7 @@
 """
 
 from collapse_jax.planner.estimate import Estimate, Parameter, Prediction, Unidentified, fit
+from collapse_jax.planner.laws import Law, Laws, fit_law
 from collapse_jax.planner.measure import Measured, measure
 from collapse_jax.planner.mix import Choice, Plan, plan
 from collapse_jax.planner.search import Between, Certificate
@@ -14,12 +15,15 @@ __all__ = [
     "Certificate",
     "Choice",
     "Estimate",
+    "Law",
+    "Laws",
     "Measured",
     "Parameter",
     "Plan",
     "Prediction",
     "Unidentified",
     "fit",
+    "fit_law",
     "measure",
     "plan",
 ]
