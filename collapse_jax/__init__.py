@@ -1,6 +1,6 @@
 """What a mixture of real and synthetic data does to the test error, and why: by theory, by simulation, on networks."""
 
-from collapse_jax import planner, simulate, spectra, theory
+from collapse_jax import planner, simulate, skills, spectra, theory
 from collapse_jax.mixture import Mixture, real_and_synthetic, split
 from collapse_jax.risk import Risk
 from collapse_jax.schedule import Schedule
@@ -15,6 +15,7 @@ __all__ = [
     "planner",
     "real_and_synthetic",
     "simulate",
+    "skills",
     "spectra",
     "split",
     "summary",

@@ -1,18 +1,27 @@
 """Exact experiments: the same names and arguments as :mod:`collapse_jax.theory`, plus a key."""
 
+from collapse_jax.simulate.bigrams import Bigrams, bigram_error, bigram_generations
 from collapse_jax.simulate.generations import generations
+from collapse_jax.simulate.memory import memory_error
 from collapse_jax.simulate.regression import Fit, draw_labels, fit, risk, smallest_ridge
 from collapse_jax.simulate.rows import Rows, fit_rows, random_features, rows
+from collapse_jax.simulate.tails import tail_error, tail_generations
 
 __all__ = [
+    "Bigrams",
     "Fit",
     "Rows",
+    "bigram_error",
+    "bigram_generations",
     "draw_labels",
     "fit",
     "fit_rows",
     "generations",
+    "memory_error",
     "random_features",
     "risk",
     "rows",
     "smallest_ridge",
+    "tail_error",
+    "tail_generations",
 ]

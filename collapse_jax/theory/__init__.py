@@ -1,27 +1,49 @@
 """Exact answers: test errors by formula, in the limit of many samples and dimensions."""
 
 from collapse_jax.activations import hermite_coefficients
+from collapse_jax.theory.bigrams import bigram_error
 from collapse_jax.theory.effective_ridge import degrees_of_freedom, kappa
 from collapse_jax.theory.generations import generations
+from collapse_jax.theory.memory import memory_error
 from collapse_jax.theory.optimal import Optimum, optimal_fraction, optimal_ridge, optimal_weights
 from collapse_jax.theory.regression import direction_errors, risk, training_loss
 from collapse_jax.theory.scaling import Exponents, Scaling, adaptive_exponent, critical_exponents, scaling
+from collapse_jax.theory.tails import (
+    TailChain,
+    TailScaling,
+    tail_error,
+    tail_exponent,
+    tail_floor,
+    tail_generations,
+    tail_law,
+    tail_scaling,
+)
 
 __all__ = [
     "Exponents",
     "Optimum",
     "Scaling",
+    "TailChain",
+    "TailScaling",
     "adaptive_exponent",
+    "bigram_error",
     "critical_exponents",
     "degrees_of_freedom",
     "direction_errors",
     "generations",
     "hermite_coefficients",
     "kappa",
+    "memory_error",
     "optimal_fraction",
     "optimal_ridge",
     "optimal_weights",
     "risk",
     "scaling",
+    "tail_error",
+    "tail_exponent",
+    "tail_floor",
+    "tail_generations",
+    "tail_law",
+    "tail_scaling",
     "training_loss",
 ]
