@@ -5,12 +5,14 @@ from collapse_jax.mixture import Mixture, real_and_synthetic, split
 from collapse_jax.risk import Risk
 from collapse_jax.schedule import Schedule
 from collapse_jax.sweep import mean_and_error, summary, sweep, zipped
+from collapse_jax.verification import Verified
 
 __version__ = "0.1.0"
 __all__ = [
     "Mixture",
     "Risk",
     "Schedule",
+    "Verified",
     "mean_and_error",
     "planner",
     "real_and_synthetic",

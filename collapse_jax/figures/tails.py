@@ -292,8 +292,8 @@ TAILS = (
         "tails-6",
         "Bigram models that write for each other",
         "beta = 3/2. Generation 0 counts pairs of the truth; the first generator has seen 1e5, later ones 1e6 pairs, "
-        "top-p 0.95. Line: theory of generation 0; points: 8 simulations. Deviations: 100 states, and pairs drawn independently, "
-        "first states always by the truth, where the print draws sequences.",
+        "top-p 0.95. Line: theory of generation 0; points: 8 simulations. Deviations: 100 states, and pairs drawn "
+        "independently, first states always by the truth, where the print draws sequences.",
         _six,
         _panels([("", "samples", "generation", "Total variation, generation by generation")]),
     ),
@@ -333,7 +333,8 @@ TAILS = (
         "tails-21",
         "Width and cut limit an associative memory",
         "beta = 3/2, infinitely many samples, inputs stored with their frequency. Lines: theory for large widths; points: "
-        "16 drawn memories. Deviations: 1,000 inputs in 10 classes; memories are drawn up to width 1,000, the print goes to 10,000.",
+        "16 drawn memories. Deviations: 1,000 inputs in 10 classes; memories are drawn up to width 1,000, "
+        "the print goes to 10,000.",
         _twenty_one,
         _panels([("", "width", "last", "Associative memory, beta = 3/2")]),
     ),

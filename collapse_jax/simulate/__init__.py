@@ -6,11 +6,13 @@ from collapse_jax.simulate.memory import memory_error
 from collapse_jax.simulate.regression import Fit, draw_labels, fit, risk, smallest_ridge
 from collapse_jax.simulate.rows import Rows, fit_rows, random_features, rows
 from collapse_jax.simulate.tails import tail_error, tail_generations
+from collapse_jax.simulate.verification import Student, verified_risk, verified_student
 
 __all__ = [
     "Bigrams",
     "Fit",
     "Rows",
+    "Student",
     "bigram_error",
     "bigram_generations",
     "draw_labels",
@@ -24,4 +26,6 @@ __all__ = [
     "smallest_ridge",
     "tail_error",
     "tail_generations",
+    "verified_risk",
+    "verified_student",
 ]

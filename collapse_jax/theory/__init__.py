@@ -18,21 +18,26 @@ from collapse_jax.theory.tails import (
     tail_law,
     tail_scaling,
 )
+from collapse_jax.theory.verification import Rates, Student, breakdown_band, majority, verified_student, verifier_rates
 
 __all__ = [
     "Exponents",
     "Optimum",
+    "Rates",
     "Scaling",
+    "Student",
     "TailChain",
     "TailScaling",
     "adaptive_exponent",
     "bigram_error",
+    "breakdown_band",
     "critical_exponents",
     "degrees_of_freedom",
     "direction_errors",
     "generations",
     "hermite_coefficients",
     "kappa",
+    "majority",
     "memory_error",
     "optimal_fraction",
     "optimal_ridge",
@@ -46,4 +51,6 @@ __all__ = [
     "tail_law",
     "tail_scaling",
     "training_loss",
+    "verified_student",
+    "verifier_rates",
 ]
