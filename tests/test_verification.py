@@ -73,7 +73,7 @@ def test_theorem_e_3_bands_hold_the_breakdown_point():
 
 @pytest.mark.parametrize("error", [0.5, 0.6, 2 / 3, 0.7])
 def test_theorem_4_2_with_very_many_dimensions_the_majority_decides(error):
-    """Drawn students where inputs of a class look alike (s^2 well above sqrt(d)) and the ridge hides the rest. phi = 1, psi = 1/2: p* = 2/3."""
+    """Inputs of a class look alike (s^2 well above sqrt(d)), the ridge hides the rest; phi = 1, psi = 1/2: p* = 2/3."""
     n, problem = 301, Verified(1e5, error=error, kept_wrong=0.5)
     students = jax.jit(jax.vmap(lambda key: cj.simulate.verified_student(key, problem, n, 50, 1e8, loss="squared")))(
         jax.random.split(jax.random.key(0), 200)
@@ -136,12 +136,12 @@ def test_squared_loss_is_ridge_regression_of_the_librarys_own_potential():
 
 
 def test_much_data_find_the_direction_of_the_labels():
-    """Without a verifier a student with infinitely many samples becomes its generator, with an oracle nearly the truth."""
+    """Without a verifier a student with infinitely many samples becomes its generator, with an oracle better."""
     plain = verified_student(Verified(1.5, generator=PI / 4), 1e9, 100, 1e-7)
     # Scores as large as these need more nodes than the theory has for a third digit.
     assert_allclose(plain.cosine, math.cos(PI / 4), rtol=2e-3)
     oracle = verified_student(Verified(1.5, generator=PI / 4, kept_wrong=0.0), 1e9, 100, 1e-3)
-    assert float(oracle.cosine) > 0.9
+    assert float(oracle.cosine) > plain.cosine + 0.15
 
 
 def test_students_batch_and_have_slopes():
