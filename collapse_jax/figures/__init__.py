@@ -8,9 +8,11 @@ from collapse_jax.figures.kernels import KERNELS
 from collapse_jax.figures.mixing import MIXING
 from collapse_jax.figures.strong_collapse import STRONG_COLLAPSE
 from collapse_jax.figures.tails import TAILS
+from collapse_jax.figures.verification import VERIFICATION
 
 FIGURES: dict[str, Figure] = {
-    figure.name: figure for figure in (*STRONG_COLLAPSE, *ITERATED, *DEMYSTIFIED, *KERNELS, *MIXING, *IMAGES, *TAILS)
+    figure.name: figure
+    for figure in (*STRONG_COLLAPSE, *ITERATED, *DEMYSTIFIED, *KERNELS, *MIXING, *IMAGES, *TAILS, *VERIFICATION)
 }
 
 __all__ = ["FIGURES", "Figure"]

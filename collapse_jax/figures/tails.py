@@ -43,12 +43,10 @@ def _both(
         return {"total": cj.simulate.tail_error(key, exponent, data(point[hue]), point["samples"])}
 
     low, high = np.log10(samples)
-    few = np.logspace(low, high, 9 if full else 3)
+    few = np.logspace(low, high, 9 if full else 3).round()
     fine = np.union1d(np.logspace(low, high, 81 if full else 5), few)
     exact = cj.sweep(theory, **{hue: values, "samples": fine})
-    drawn = cj.sweep(
-        simulated, key=jax.random.key(seed), seeds=16 if full else 24, **{hue: values, "samples": few.round()}
-    )
+    drawn = cj.sweep(simulated, key=jax.random.key(seed), seeds=16 if full else 24, **{hue: values, "samples": few})
     return tuple(_named(dataset, samples=SAMPLES, total=ERROR) for dataset in (exact, drawn))  # type: ignore[return-value]
 
 
