@@ -7,9 +7,12 @@ from collapse_jax.figures.iterated import ITERATED
 from collapse_jax.figures.kernels import KERNELS
 from collapse_jax.figures.mixing import MIXING
 from collapse_jax.figures.strong_collapse import STRONG_COLLAPSE
+from collapse_jax.figures.tails import TAILS
+from collapse_jax.figures.verification import VERIFICATION
 
 FIGURES: dict[str, Figure] = {
-    figure.name: figure for figure in (*STRONG_COLLAPSE, *ITERATED, *DEMYSTIFIED, *KERNELS, *MIXING, *IMAGES)
+    figure.name: figure
+    for figure in (*STRONG_COLLAPSE, *ITERATED, *DEMYSTIFIED, *KERNELS, *MIXING, *IMAGES, *TAILS, *VERIFICATION)
 }
 
 __all__ = ["FIGURES", "Figure"]

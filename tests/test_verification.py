@@ -1,0 +1,208 @@
+"""When checking helps: rates and breakdown point, and the exact accuracy of students beside drawn ones."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+import collapse_jax as cj
+from collapse_jax import Verified
+from collapse_jax.theory import breakdown_band, majority, verified_student, verifier_rates
+from collapse_jax.verification import bivariate
+
+PI = math.pi
+PROBLEMS = {
+    "random errors": Verified(1.5, error=0.3),
+    "random errors, verified": Verified(1.5, error=0.6, kept_right=0.9, kept_wrong=0.3),
+    "generator": Verified(1.5, generator=PI / 4),
+    "oracle": Verified(1.5, generator=PI / 4, kept_wrong=0.0),
+    "noisy oracle": Verified(1.0, generator=PI / 3, kept_right=0.8, kept_wrong=0.4),
+    "linear verifier": Verified(1.5, generator=PI / 3, verifier=PI / 6),
+    "correlated verifier": Verified(1.5, generator=2.0, verifier=1.3, correlation=0.2),
+}
+
+
+@pytest.mark.parametrize("correlation", [-0.999, -0.5, 0.0, 0.3, 0.9, 0.9999, 1.0])
+def test_bivariate_normal_probabilities_are_scipys(correlation):
+    for h, k in [(0.0, 0.0), (-1.5, 0.3), (1.0, 1.0), (0.2, -2.0)]:
+        law = stats.multivariate_normal(cov=[[1, correlation], [correlation, 1]], allow_singular=True)
+        found = bivariate(jnp.asarray(h), jnp.asarray(k), jnp.asarray(correlation))
+        assert_allclose(found, law.cdf([h, k]) if abs(correlation) < 1 else stats.norm.cdf(min(h, k)), atol=1e-6)
+
+
+def drawn_rates(problem, rows=400_000, dim=5):
+    """NumPy: inputs, labels of a linear generator, and a linear verifier whose errors are orthogonal to the generator's."""
+    rng = np.random.default_rng(0)
+    y = rng.choice([-1, 1], rows)
+    x = rng.normal(size=(rows, dim)) + y[:, None] * problem.separation * np.eye(dim)[0]
+    label = np.sign(x @ (np.cos(problem.generator) * np.eye(dim)[0] + np.sin(problem.generator) * np.eye(dim)[1]))
+    kept = label * (x @ (np.cos(problem.verifier) * np.eye(dim)[0] + np.sin(problem.verifier) * np.eye(dim)[2])) > 0
+    return (label != y).mean(), kept[label == y].mean(), kept[label != y].mean()
+
+
+@pytest.mark.parametrize(("generator", "verifier"), [(PI / 4, PI / 12), (1.0, 1.2), (2.0, 0.3)])
+def test_rates_of_a_linear_verifier_are_those_of_drawn_inputs(generator, verifier):
+    problem = Verified(1.2, generator=generator, verifier=verifier)
+    rates = verifier_rates(problem)
+    assert_allclose(rates[:3], drawn_rates(problem), atol=4e-3)
+    assert_allclose(rates.breakdown, 1 / (1 + rates.kept_wrong / rates.kept_right), rtol=1e-12)
+
+
+def test_perfect_useless_and_self_verification():
+    """A verifier equal to the generator keeps everything; one that is orthogonal to everything keeps half of everything."""
+    same = verifier_rates(Verified(1.5, generator=1.0, verifier=1.0, correlation=1.0))
+    assert_allclose(same[1:], [1, 1, 0.5], atol=1e-6)
+    blind = verifier_rates(Verified(1.5, generator=1.0, verifier=PI / 2))
+    assert_allclose(blind[1:], [0.5, 0.5, 0.5], atol=1e-12)
+    oracle = verifier_rates(Verified(1.5, generator=1.0, kept_wrong=0.0))
+    assert_allclose(oracle.breakdown, 1)
+
+
+def test_theorem_e_3_bands_hold_the_breakdown_point():
+    for right, wrong in [(1.0, 0.5), (0.7, 0.7), (0.9, 0.1)]:
+        ends = breakdown_band(right, wrong, 0.1)
+        assert float(ends[0]) < right / (right + wrong) < float(ends[1])
+        assert_allclose(breakdown_band(right, wrong, 0.0), right / (right + wrong))
+        # Outside the band the majority does not change though counts are off by a tenth.
+        assert_allclose((1 - ends[0]) * right * 0.9, ends[0] * wrong * 1.1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("error", [0.5, 0.6, 2 / 3, 0.7])
+def test_theorem_4_2_with_very_many_dimensions_the_majority_decides(error):
+    """Inputs of a class look alike (s^2 well above sqrt(d)), the ridge hides the rest; phi = 1, psi = 1/2: p* = 2/3."""
+    n, problem = 301, Verified(1e5, error=error, kept_wrong=0.5)
+    students = jax.jit(jax.vmap(lambda key: cj.simulate.verified_student(key, problem, n, 50, 1e8, loss="squared")))(
+        jax.random.split(jax.random.key(0), 200)
+    )
+    accuracy = np.asarray(students.accuracy)
+    expected = float(majority(n, error, 1.0, 0.5))
+    assert abs(accuracy.mean() - expected) < 4 * math.sqrt(max(expected * (1 - expected), 0.01) / 200)
+    assert float(majority(1e9, error, 1.0, 0.5)) == pytest.approx(float(np.heaviside(2 / 3 - error, 0.5)), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squared"])
+def test_the_breakdown_point_is_where_students_turn_around(loss):
+    """With random errors, at any n, d and ridge: cosine 0 at p*, above it below and below it above."""
+    right, wrong = 0.8, 0.3
+    p = right / (right + wrong)
+
+    def cosine(error):
+        return verified_student(
+            Verified(1.5, error=error, kept_right=right, kept_wrong=wrong), 300, 100, 0.01, loss=loss
+        ).cosine
+
+    below, at, above = jax.jit(jax.vmap(cosine))(jnp.array([p - 0.05, p, p + 0.05]))
+    assert_allclose(at, 0, atol=1e-9)
+    assert float(below) > 0.02
+    assert float(above) < -0.02
+
+
+SETTINGS = [(1.0, 0.1, "logistic"), (4.0, 0.01, "logistic"), (4.0, 0.1, "squared"), (0.6, 0.01, "squared")]
+
+
+@pytest.mark.parametrize(("ratio", "ridge", "loss"), SETTINGS)
+def test_drawn_students_agree_with_the_theory(ratio, ridge, loss):
+    """Within 4 standard errors of 48 students, and a gap of order 1 / d."""
+    dim = 100
+    for problem in PROBLEMS.values():
+        exact = verified_student(problem, ratio * dim, dim, ridge, loss=loss)
+
+        def one(key, problem=problem):
+            return cj.simulate.verified_student(key, problem, round(ratio * dim), dim, ridge, loss=loss)
+
+        students = jax.jit(lambda keys, one=one: jax.lax.map(one, keys))(jax.random.split(jax.random.key(5), 48))
+        for name in ("cosine", "accuracy", "agreement"):
+            values = np.asarray(getattr(students, name))
+            error = values.std(ddof=1) / math.sqrt(48)
+            assert abs(values.mean() - getattr(exact, name)) < 4 * error + 3 / dim, (problem, name)
+
+
+def test_squared_loss_is_ridge_regression_of_the_librarys_own_potential():
+    """Second moments decide: inputs of covariance I + s^2 w w', labels correlated with one direction."""
+    s, error, n, dim, ridge = 1.5, 0.2, 150_000.0, 100_000, 0.1
+    spectrum = jnp.ones(dim).at[0].add(s**2)
+    slope = (1 - 2 * error) * s / (1 + s**2)
+    noise = math.sqrt(1 - slope**2 * (1 + s**2))
+    mixture = cj.real_and_synthetic(spectrum, jnp.zeros(dim).at[0].set(slope**2), 0.0, noise, noise)
+    errors = cj.theory.direction_errors(mixture, [n, 0.0], ridge).total
+    along = slope - jnp.sqrt(errors[0])
+    expected = along / jnp.sqrt(along**2 + errors[1:].sum())
+    found = verified_student(Verified(s, error=error), n, dim, ridge, loss="squared").cosine
+    assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_much_data_find_the_direction_of_the_labels():
+    """Without a verifier a student with infinitely many samples becomes its generator, with an oracle better."""
+    plain = verified_student(Verified(1.5, generator=PI / 4), 1e9, 100, 1e-7)
+    # Scores as large as these need more nodes than the theory has for a third digit.
+    assert_allclose(plain.cosine, math.cos(PI / 4), rtol=2e-3)
+    oracle = verified_student(Verified(1.5, generator=PI / 4, kept_wrong=0.0), 1e9, 100, 1e-3)
+    assert float(oracle.cosine) > plain.cosine + 0.15
+
+
+def test_students_batch_and_have_slopes():
+    def accuracy(error, ridge):
+        return verified_student(Verified(1.5, error=error), 300.0, 100.0, ridge).accuracy
+
+    errors, ridges = jnp.array([0.1, 0.4]), jnp.array([0.1, 1.0])
+    both = jax.jit(jax.vmap(accuracy))(errors, ridges)
+    assert_allclose(both, [accuracy(*pair) for pair in zip(errors, ridges, strict=True)], rtol=1e-9)
+
+
+def test_a_verifier_before_ridge_regression_softens_strong_collapse():
+    """Synthetic labels off by c^2 = 0.5, four of five samples: the better the verifier, the less they cost."""
+    dim, keys = 30, jax.random.split(jax.random.key(0), 24)
+
+    def error(radius, doubt):
+        def one(key):
+            return cj.simulate.verified_risk(
+                key,
+                jnp.ones(dim),
+                1 / dim,
+                0.5 / dim,
+                1e-6,
+                real=200,
+                synthetic=800,
+                noise=0.1,
+                radius=radius,
+                verifier=doubt / dim,
+            )
+
+        risk = jax.jit(jax.vmap(one))(keys)
+        return float(risk.total.mean()), float(risk.collapse.mean())
+
+    (unchecked, collapse), (weak, _), (good, _) = error(math.inf, 0.0), error(0.3, 0.3), error(0.3, 0.0)
+    assert good < 0.25 * unchecked
+    assert good < weak < unchecked
+    # Unchecked is the mixture of the strong-collapse theory: p_2^2 c^2 and terms of order d / n.
+    mixture = cj.real_and_synthetic(cj.spectra.isotropic(dim), 1 / dim, 0.5 / dim, 0.1, 0.1)
+    assert collapse == pytest.approx(float(cj.theory.risk(mixture, [200.0, 800.0], 1e-6).collapse), rel=0.15)
+
+
+def test_bad_problems_are_named():
+    for call, message in [
+        (lambda: verifier_rates(Verified(1.5)), "problem needs either generator=, an angle, or error="),
+        (lambda: verifier_rates(Verified(-1.0, error=0.1)), r"problem.separation is -1; it must be finite and above 0"),
+        (lambda: verifier_rates(Verified(1.0, error=1.1)), r"problem.error is 1.1; it must be between 0 and 1"),
+        (lambda: verifier_rates(Verified(1.0, error=0.1, verifier=1.0)), r"problem.verifier is an angle"),
+        (
+            lambda: verifier_rates(Verified(1.0, generator=4.0)),
+            r"problem.generator is 4; it must be an angle between 0 and pi",
+        ),
+        (
+            lambda: verifier_rates(Verified(1.0, generator=0.1, verifier=0.1, correlation=0.0)),
+            r"the room that generator and verifier leave for problem.correlation is -0.98",
+        ),
+        (lambda: verified_student(Verified(1.0, error=0.1), 10, 10, 0.0), "ridge is 0; it must be finite and above 0"),
+        (lambda: verified_student(Verified(1.0, error=0.1), 10, 10, 1.0, loss="hinge"), "loss is 'hinge'"),
+        (
+            lambda: cj.simulate.verified_student(jax.random.key(0), Verified(1.0, error=0.1), 10, 2, 1.0),
+            "dim is 2; it must be a whole number, at least 3",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
