@@ -101,7 +101,20 @@ def test_the_breakdown_point_is_where_students_turn_around(loss):
     assert float(above) < -0.02
 
 
-SETTINGS = [(1.0, 0.1, "logistic"), (4.0, 0.01, "logistic"), (4.0, 0.1, "squared"), (0.6, 0.01, "squared")]
+def test_linear_verifiers_break_down_where_a_reflection_swaps_right_and_wrong():
+    """Angles that add up to pi: p = p* and cosine 0, though the generator's errors are not random."""
+    problem = Verified(1.5, generator=PI - 1.1, verifier=1.1)
+    rates = verifier_rates(problem)
+    assert_allclose(rates.error, rates.breakdown, rtol=1e-9)
+    assert_allclose(verified_student(problem, 300, 100, 0.01).cosine, 0, atol=1e-6)
+
+
+SETTINGS = [
+    (1.0, 0.1, "logistic"),
+    pytest.param(4.0, 0.01, "logistic", marks=pytest.mark.slow),
+    (4.0, 0.1, "squared"),
+    pytest.param(0.6, 0.01, "squared", marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("ratio", "ridge", "loss"), SETTINGS)
