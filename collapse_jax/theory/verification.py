@@ -153,8 +153,8 @@ def verified_student(problem: Verified, samples: Any, dim: Any, ridge: Any, *, l
         problem: :class:`collapse_jax.Verified`.
         samples: n > 0, before selection.
         dim: d > 0; the answer is that of large n and d with this ratio.
-        ridge: above 0. Below some 1e-6, with labels that a plane separates, logistic scores grow so large that the nodes
-            leave an error of a few thousandths.
+        ridge: above 0. Below some 1e-6, with labels that a plane separates, logistic scores grow so large that the
+            equations may not settle; the result is then NaN.
         loss: "logistic", ``log(1 + exp(-m))`` of the margin m, or "squared", ``(1 - m)**2 / 2``.
 
     Returns:
