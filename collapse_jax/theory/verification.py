@@ -208,7 +208,7 @@ class Mixing(NamedTuple):
     gaps: jax.Array
     steps: jax.Array
     distance: jax.Array
-    count: jax.Array
+    taken: jax.Array
 
 
 def seen(numbers: Given) -> Seen:
@@ -321,8 +321,8 @@ def _student(numbers: Given, ratio: jax.Array, ridge: jax.Array, squared: bool) 
         """Anderson's mixing: plain steps stall where a plane nearly separates the kept labels."""
         new = change(state.x)
         gap = new - state.x
-        slot = state.count % HISTORY
-        first = state.count == 0
+        slot = state.taken % HISTORY
+        first = state.taken == 0
         gaps = state.gaps.at[slot].set(jnp.where(first, 0, gap - state.last_gap))
         steps = state.steps.at[slot].set(jnp.where(first, 0, new - state.last))
         normal = gaps @ gaps.T
@@ -331,11 +331,11 @@ def _student(numbers: Given, ratio: jax.Array, ridge: jax.Array, squared: bool) 
         move = gap - share @ steps
         limit = 1 + jnp.abs(state.x)
         return Mixing(
-            state.x + jnp.clip(move, -limit, limit), new, gap, gaps, steps, jnp.abs(gap).max(), state.count + 1
+            state.x + jnp.clip(move, -limit, limit), new, gap, gaps, steps, jnp.abs(gap).max(), state.taken + 1
         )
 
     def go_on(state: Mixing) -> jax.Array:
-        return (state.distance > TOLERANCE) & (state.count < STEPS)
+        return (state.distance > TOLERANCE) & (state.taken < STEPS)
 
     zero = jnp.zeros(5, dtype)
     x = zero.at[4].set(-jnp.log(ratio * (ridge + 0.1)))
