@@ -67,7 +67,7 @@ def given(problem: Verified) -> tuple[Given, jax.Array]:
         )
     separation = checks.real("problem.separation", problem.separation)
     numbers = {name: getattr(problem, name) for name in Given._fields[1:]}
-    arrays = {
+    arrays: dict[str, Any] = {
         name: None if value is None else checks.real(f"problem.{name}", value, separation.dtype)
         for name, value in numbers.items()
     }

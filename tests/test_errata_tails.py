@@ -27,7 +27,7 @@ def numpy_error(exponent, data_exponent, samples, repeats=40):
 
 
 def test_corollary_2_3_calls_narrow_what_is_wide():
-    """beta = 3/2. The print narrows with beta' in (1, beta): such data have more tail and teach faster, not slower."""
+    """At beta = 3/2. The print narrows with beta' in (1, beta): such data have more tail and teach faster, not slower."""
     clean = float(cj.theory.tail_error(1.5, zipf(1.5), 1e4))
     for other, narrow in ((1.25, False), (2.0, True)):
         exact = float(cj.theory.tail_error(1.5, zipf(other), 1e4))
@@ -38,7 +38,8 @@ def test_corollary_2_3_calls_narrow_what_is_wide():
         rows, error = numpy_error(1.5, other, 10_000)
         slope = float(cj.theory.tail_scaling(1.5, zipf(other), jnp.array([1e9])).slopes[0])
         print(
-            f"\nbeta' = {other}: exact {exact:.4f} (clean {clean:.4f}), simulation {draws.mean():.4f}, rows {rows:.4f}, slope {slope:.3f}"
+            f"\nbeta' = {other}: exact {exact:.4f} (clean {clean:.4f}), "
+            f"simulation {draws.mean():.4f}, rows {rows:.4f}, slope {slope:.3f}"
         )
         assert abs(draws.mean() - exact) < 4 * draws.std(ddof=1) / math.sqrt(32)
         assert abs(rows - exact) < 4 * error
@@ -48,7 +49,7 @@ def test_corollary_2_3_calls_narrow_what_is_wide():
 
 
 def test_theorem_2_4_generations_cost_n_to_the_c_not_n():
-    """beta = 3/2, T = T_0 = 2000: slope of log error in log n from n = 32 to 256; T^-c + n T_0^-c has slope near 1."""
+    """At beta = 3/2, T = T_0 = 2000: slope of log error in log n from n = 32 to 256; T^-c + n T_0^-c has slope near 1."""
     T, ends, c = 2000, (32, 256), 1 / 3
     exact = cj.theory.tail_generations(1.5, jnp.full(256, float(T))).error
     rng, repeats = np.random.default_rng(0), 24
@@ -89,9 +90,8 @@ def test_appendix_e_6_has_the_variance_upside_down(norm):
         cj.theory.verifier_rates(cj.Verified(norm * math.sqrt(dim * factor), generator=generator, verifier=verifier))
         for factor in (1 / (1 - norm**2), 1 - norm**2)
     )
-    print(
-        f"\n|mu| = {norm}: rows {np.round(drawn, 4)}, corrected {np.round(corrected[:3], 4)}, printed {np.round(printed[:3], 4)}"
-    )
+    for name, rates in (("rows", drawn), ("corrected", corrected[:3]), ("printed", printed[:3])):
+        print(f"|mu| = {norm}, {name}: {np.round(rates, 4)}")
     assert np.abs(np.array(drawn) - np.array(corrected[:3])).max() < 0.02
     error = math.sqrt(drawn[0] * (1 - drawn[0]) / rows)
     assert abs(drawn[0] - corrected.error) < 4 * error

@@ -16,14 +16,14 @@ WORKFLOWS = ("replace", "accumulate", "subsample")
 @pytest.mark.parametrize("kind", ["maximum likelihood", "unbiased", "kernel"])
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_drawn_chains_agree_with_the_recursions(workflow, kind):
-    """Eight samples, six generations, 20,000 chains: within 4 standard errors."""
+    """Eight samples, six generations, 5,000 chains: within 4 standard errors."""
     given = {"unbiased": kind == "unbiased", "bandwidth": 0.3 if kind == "kernel" else 0.0}
     exact = self_consumption(8, 6, workflow, **given)
 
     def one(key):
         return cj.simulate.self_consumption(key, 8, 6, workflow, kernel=kind == "kernel", **given)
 
-    drawn = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), 20_000))
+    drawn = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), 5_000))
     for name in ("mean_error", "variance"):
         values = np.asarray(getattr(drawn, name))
         error = values.std(0, ddof=1) / math.sqrt(len(values))

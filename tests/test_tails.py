@@ -207,6 +207,7 @@ def test_a_chain_agrees_with_chains_drawn_one_sample_at_a_time():
     agree(draws(keys), exact)
 
 
+@pytest.mark.slow
 def test_a_chain_with_real_data_growing_samples_and_a_cut_beginning():
     samples, real, data = jnp.array([1e3, 3e3, 2e3, 1e4]), jnp.array([0.0, 0.1, 0.5, 0.02]), zipf(1.5, last=50)
     exact = tail_generations(1.5, samples, real, data=data)
@@ -325,7 +326,7 @@ def test_theorem_c_2_narrowed_data_with_a_little_real_data():
 # Bigrams and memories --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("last", [WHOLE, 10.0])
+@pytest.mark.parametrize("last", [pytest.param(WHOLE, marks=pytest.mark.slow), 10.0])
 def test_drawn_bigrams_agree_with_the_theory(last):
     samples, keys = jnp.array([0.0, 10.0, 1e3, 1e5, 1e8]), jax.random.split(jax.random.key(0), 48)
 

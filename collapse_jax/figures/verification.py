@@ -201,6 +201,7 @@ def _draw_six(datasets: Datasets) -> Picture:
     left.set_title("d → ∞, n = 1,000; grey: Theorem E.3, t = 0.1")
     right.set_title("n = 1,000, d = 100; ★ breakdown points")
     for axes in (left, right):
+        axes.set_xscale("linear")
         axes.set_yscale("linear")
     return picture
 

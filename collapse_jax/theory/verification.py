@@ -21,7 +21,9 @@ from collapse_jax.verification import Given, Verified, bivariate, given
 NODES = 20  # along a half line of inputs
 SCORES = np.polynomial.hermite_e.hermegauss(20)
 REACH = 8.0
-STEPS, TOLERANCE = 500, 1e-12
+STEPS, TOLERANCE, SETTLED = 400, 1e-11, 1e-6
+HISTORY = 5
+PROXIMAL = 20
 
 Loss = Literal["logistic", "squared"]
 
@@ -151,8 +153,8 @@ def verified_student(problem: Verified, samples: Any, dim: Any, ridge: Any, *, l
         problem: :class:`collapse_jax.Verified`.
         samples: n > 0, before selection.
         dim: d > 0; the answer is that of large n and d with this ratio.
-        ridge: above 0. Below some 1e-6, with labels that a plane separates, logistic scores grow so large that the nodes
-            leave an error of a few thousandths.
+        ridge: above 0. Below some 1e-6, with labels that a plane separates, logistic scores grow so large that the
+            equations may not settle; the result is then NaN.
         loss: "logistic", ``log(1 + exp(-m))`` of the margin m, or "squared", ``(1 - m)**2 / 2``.
 
     Returns:
@@ -195,6 +197,18 @@ class Seen(NamedTuple):
     labels: jax.Array  # (J,)
     means: jax.Array  # (J, 3) in a basis whose first direction is the truth's
     residual: jax.Array  # (3, 3) covariance around each node
+
+
+class Mixing(NamedTuple):
+    """State of Anderson's mixing: where it is, its last image and gap, differences of gaps and of images, and progress."""
+
+    x: jax.Array
+    last: jax.Array
+    last_gap: jax.Array
+    gaps: jax.Array
+    steps: jax.Array
+    distance: jax.Array
+    taken: jax.Array
 
 
 def seen(numbers: Given) -> Seen:
@@ -277,16 +291,19 @@ def _student(numbers: Given, ratio: jax.Array, ridge: jax.Array, squared: bool) 
 
         def step(_: int, m: jax.Array) -> jax.Array:
             miss = jax.nn.sigmoid(-m)
-            return jnp.clip(m - (m - margin - V * miss) / (1 + V * miss * (1 - miss)), margin, margin + V)
+            return m - (m - margin - V * miss) / (1 + V * miss * (1 - miss))
 
-        # From the end where the miss is largest Newton's steps do not overshoot far.
-        m = jax.lax.fori_loop(0, 12, step, margin + V * jax.nn.sigmoid(-margin) / (1 + V / 4))
+        # From here Newton's steps approach the root from one side: the equation bends one way on each side of 0.
+        start = jnp.where(margin > -V / 2, jnp.maximum(margin, 0), jnp.minimum(margin + V, 0))
+        m = jax.lax.fori_loop(0, PROXIMAL, step, start)
         miss = jax.nn.sigmoid(-m)
         curvature = miss * (1 - miss)
         return label * miss, curvature / (1 + V * curvature)
 
-    def change(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        a, r, V = state[:3]
+    def change(x: jax.Array) -> jax.Array:
+        """The equations' right-hand sides, for ``x`` = a, log r and log V."""
+        r, V = jnp.exp(x[3]), jnp.exp(x[4])
+        a = x[:3]
         spread = jnp.sqrt(r**2 + a @ sample.residual @ a)
         eta = (sample.means @ a)[:, None] + spread * nodes[None]
         f, slope = residuals(eta, sample.labels[:, None], V)
@@ -297,21 +314,37 @@ def _student(numbers: Given, ratio: jax.Array, ridge: jax.Array, squared: bool) 
         gradient = pulled @ sample.means - total * (sample.residual @ a) - ridge * a
         new_a = a + jnp.linalg.solve(hessian + ridge * jnp.eye(3, dtype=dtype), gradient)
         new_V = 1 / (ratio * (ridge + total))
-        return new_a, new_V * jnp.sqrt(ratio * square), new_V
+        new_r = new_V * jnp.sqrt(ratio * square)
+        return jnp.concatenate([new_a, jnp.log(jnp.stack([new_r, new_V]))])
 
-    def advance(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        new = change(state)
-        moved = sum(jnp.abs(x - y).max() for x, y in zip(new, state[:3], strict=True))
-        scale = jnp.abs(new[0]).max() + new[1] + new[2]
-        mixed = tuple((x + y) / 2 for x, y in zip(new, state[:3], strict=True))
-        return (*mixed, moved / scale, state[4] + 1)
+    def advance(state: Mixing) -> Mixing:
+        """Anderson's mixing: plain steps stall where a plane nearly separates the kept labels."""
+        new = change(state.x)
+        gap = new - state.x
+        slot = state.taken % HISTORY
+        first = state.taken == 0
+        gaps = state.gaps.at[slot].set(jnp.where(first, 0, gap - state.last_gap))
+        steps = state.steps.at[slot].set(jnp.where(first, 0, new - state.last))
+        normal = gaps @ gaps.T
+        floor = 1e-12 * jnp.trace(normal) + 1e-30
+        share = jnp.linalg.solve(normal + floor * jnp.eye(HISTORY, dtype=dtype), gaps @ gap)
+        move = gap - share @ steps
+        limit = 1 + jnp.abs(state.x)
+        return Mixing(
+            state.x + jnp.clip(move, -limit, limit), new, gap, gaps, steps, jnp.abs(gap).max(), state.taken + 1
+        )
 
-    def go_on(state: tuple[jax.Array, ...]) -> jax.Array:
-        return (state[3] > TOLERANCE) & (state[4] < STEPS)
+    def go_on(state: Mixing) -> jax.Array:
+        return (state.distance > TOLERANCE) & (state.taken < STEPS)
 
-    one = jnp.ones((), dtype)
-    start = (jnp.zeros(3, dtype), one, 1 / (ratio * (ridge + 0.1)), one, jnp.zeros((), int))
-    a, r, *_ = jax.lax.while_loop(go_on, advance, start)
+    zero = jnp.zeros(5, dtype)
+    x = zero.at[4].set(-jnp.log(ratio * (ridge + 0.1)))
+    table = jnp.zeros((HISTORY, 5), dtype)
+    start = Mixing(x, zero, zero, table, table, jnp.ones((), dtype), jnp.zeros((), int))
+    end = jax.lax.while_loop(go_on, advance, start)
+    a, r = end.x[:3], jnp.exp(end.x[3])
+    # A number that has not settled is not an answer.
+    a = jnp.where(end.distance < SETTLED, a, jnp.nan)
     cosine = a[0] / jnp.sqrt(a @ a + r**2)
     return student(numbers.separation, cosine)
 
