@@ -150,11 +150,11 @@ def test_squared_loss_is_ridge_regression_of_the_librarys_own_potential():
 
 def test_much_data_find_the_direction_of_the_labels():
     """Without a verifier a student with infinitely many samples becomes its generator, with an oracle better."""
-    plain, weaker = (verified_student(Verified(1.5, generator=PI / 4), 1e9, 100, ridge) for ridge in (1e-3, 1e-5))
+    plain, weaker = (verified_student(Verified(1.5, generator=PI / 4), 1e9, 100, ridge) for ridge in (1e-3, 1e-4))
     off, less = (abs(float(student.cosine) - math.cos(PI / 4)) for student in (plain, weaker))
     assert less < off / 3 < 0.005
     oracle = verified_student(Verified(1.5, generator=PI / 4, kept_wrong=0.0), 1e9, 100, 1e-3)
-    assert float(oracle.cosine) > plain.cosine + 0.15
+    assert float(oracle.cosine) > plain.cosine + 0.1
 
 
 def test_students_batch_and_have_slopes():

@@ -153,7 +153,7 @@ def verified_student(problem: Verified, samples: Any, dim: Any, ridge: Any, *, l
         problem: :class:`collapse_jax.Verified`.
         samples: n > 0, before selection.
         dim: d > 0; the answer is that of large n and d with this ratio.
-        ridge: above 0. Below some 1e-6, with labels that a plane separates, logistic scores grow so large that the
+        ridge: above 0. Below some 1e-4, with labels that a plane separates, logistic scores grow so large that the
             equations may not settle; the result is then NaN.
         loss: "logistic", ``log(1 + exp(-m))`` of the margin m, or "squared", ``(1 - m)**2 / 2``.
 
