@@ -76,7 +76,8 @@ def divided(stories: Sequence[str], held_out: int, seed: int) -> Divided:
             f"held_out is {held_out}; it must be from 1 to {len(stories) - 1}: there are {len(stories)} stories"
         )
     order = np.random.default_rng(seed).permutation(len(stories))
-    return Divided([stories[i] for i in order[held_out:]], [stories[i] for i in order[:held_out]])
+    shuffled = [str(stories[int(i)]) for i in order]
+    return Divided(shuffled[held_out:], shuffled[:held_out])
 
 
 def _kind(file: Path) -> str | None:
