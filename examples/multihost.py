@@ -92,11 +92,14 @@ def spawn(processes: int, *arguments: object) -> int:
             child.start()
         signal.signal(signal.SIGINT, hear)
         print("processes started:", *(child.pid for child in children), flush=True)
-        while running := [child.sentinel for child in children if child.exitcode is None]:
-            wait(running)
-            if any(child.exitcode for child in children):
-                print("a process failed, so all are ended; the store keeps its chunks", file=sys.stderr)
-                return 1
+        while None in (codes := [child.exitcode for child in children]):
+            # Before waiting: the others wait for one that failed, so they would not end.
+            if any(codes):
+                break
+            wait([child.sentinel for child, code in zip(children, codes, strict=True) if code is None])
+        if any(codes):
+            print("a process failed, so all are ended; the store keeps its chunks", file=sys.stderr)
+            return 1
         return 0
     except KeyboardInterrupt:
         print("interrupted: the same command does what is missing", file=sys.stderr)
