@@ -193,7 +193,7 @@ def _run_figures(arguments: argparse.Namespace) -> None:
     console = _console()
     if not arguments.names:
         for figure in FIGURES.values():
-            console.print(f"{figure.name:<12} {figure.title}", highlight=False)
+            console.print(f"{figure.name:<20} {figure.title}", highlight=False, soft_wrap=True)
         return
     names = list(FIGURES) if arguments.names == ["all"] else arguments.names
     unknown = [name for name in names if name not in FIGURES]

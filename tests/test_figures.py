@@ -136,8 +136,8 @@ def test_figure_9_optimum_approaches_the_corrected_corollary_2():
 # Every figure ----------------------------------------------------------------------------------------------------------------
 
 
-LONG = ("demystified-kernels", "mixing-3")
-SLOW = [name for name in (*TAILS, *VERIFICATION) if name not in ("tails-5", "tails-10", "verification-6")]
+LONG = ("demystified-kernels", "mixing-1", "mixing-3", "strong-6")
+SLOW = [name for name in (*TAILS, *VERIFICATION) if name not in ("tails-5", "verification-6")]
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in (*LONG, *SLOW) else []) for name in FIGURES]
 
 

@@ -78,6 +78,7 @@ def setting(choice) -> list[float]:
     return [choice.real, choice.synthetic, choice.ridge, choice.weight]
 
 
+@pytest.mark.slow
 def test_simulation_meets_the_planned_error_and_neighbours_are_not_better(problems, plans, simulated):
     """Ten random problems: three times the ridge and a third of it, twice the weight and half of it, no synthetic data, and
     all of it at weight 1. What theory calls worse must not be better beyond the error bars.

@@ -68,6 +68,7 @@ def test_risk_is_that_of_the_chain():
             assert_allclose(getattr(law.risk, part)[i], getattr(chain, part)[-1], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_collapse_takes_over_at_the_crossover():
     numbers = {"noise": 1.0, "generators": 5.0, "generator_noise": 1.0, "generator_samples": 1e5}
     law = scaling(jnp.geomspace(1e2, 1e6, 41), 2.0, 0.375, 0.8, dim=300, **numbers)

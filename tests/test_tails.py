@@ -326,7 +326,8 @@ def test_theorem_c_2_narrowed_data_with_a_little_real_data():
 # Bigrams and memories --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("last", [pytest.param(WHOLE, marks=pytest.mark.slow), 10.0])
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [WHOLE, 10.0])
 def test_drawn_bigrams_agree_with_the_theory(last):
     samples, keys = jnp.array([0.0, 10.0, 1e3, 1e5, 1e8]), jax.random.split(jax.random.key(0), 48)
 
