@@ -177,3 +177,18 @@ def above_one(name: str, value: jax.Array) -> jax.Array:
     return checks.require(
         name, value, lambda x: (x > 1) & (x < math.inf), "finite and above 1, so that probabilities have a finite sum"
     )
+
+
+def checked_chain(
+    exponent: Any, data: Skills | None, samples: Any, real: Any
+) -> tuple[jax.Array, Skills, jax.Array, jax.Array, jax.Array]:
+    """Arguments of a chain of models, (G,) each for ``samples`` and ``real``, and whether their values are allowed."""
+    exponent, data, valid = checked(exponent, zipf(exponent) if data is None else data)
+    dtype = exponent.dtype
+    samples, real = checks.real("samples", samples, dtype), checks.real("real", real, dtype)
+    if samples.ndim != 1 or not samples.size:
+        raise ValueError(f"samples has shape {samples.shape}; it must be (G,): one number a generation")
+    if real.shape not in ((), samples.shape):
+        raise ValueError(f"real has shape {real.shape}; it must be one number, or {samples.shape}: one a generation")
+    valid &= checks.above_zero("samples", samples) & checks.fraction("real", real)
+    return exponent, data, samples, jnp.broadcast_to(real, samples.shape), valid

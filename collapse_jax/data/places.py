@@ -12,6 +12,17 @@ def named() -> Path | None:
     return Path(folder) if folder else None
 
 
+def has_named(folder: str) -> bool:
+    """Whether the named folder has this one in it.
+
+    Example:
+        >>> has_named("no such folder")
+        False
+    """
+    root = named()
+    return root is not None and (root / folder).is_dir()
+
+
 def cache() -> Path:
     """The library's folder among the user's caches."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collapse_jax"

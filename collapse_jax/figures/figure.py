@@ -51,6 +51,13 @@ def is_full(size: str) -> bool:
     return size == "full"
 
 
+def with_names(dataset: xr.Dataset, **names: str) -> xr.Dataset:
+    """The dataset, whose coordinates and variables are called so in pictures."""
+    for name, words in names.items():
+        dataset[name].attrs["long_name"] = words
+    return dataset
+
+
 def shared_legend(picture: matplotlib.figure.Figure, axes: Axes, columns: int) -> None:
     """Move the legend of one panel below all of them."""
     own = axes.get_legend()

@@ -1,12 +1,11 @@
 """Figures 6 and 7 of *Strong Model Collapse*: images, random features and trained networks."""
 
-import os
 from typing import Any
 
 import matplotlib.figure
 from matplotlib.figure import Figure as Picture
 
-from collapse_jax.data.places import named
+from collapse_jax.data.places import has_named
 from collapse_jax.figures.figure import Datasets, Figure, is_full
 from collapse_jax.parts import Parts
 
@@ -15,8 +14,7 @@ NOTHING = Parts(None, {})
 
 def dataset() -> str:
     """MNIST where ``COLLAPSE_JAX_DATA`` holds it, else the digits."""
-    folder = named()
-    return "mnist" if folder is not None and os.path.isdir(folder / "mnist") else "digits"
+    return "mnist" if has_named("mnist") else "digits"
 
 
 # The study is imported where it is used: it loads Flax, which takes a second that a list of figures should not cost.

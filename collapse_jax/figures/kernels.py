@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Picture
 import collapse_jax as cj
 from collapse_jax import plotting
 from collapse_jax.data import digits, mnist
-from collapse_jax.data.places import named
+from collapse_jax.data.places import has_named
 from collapse_jax.figures.figure import Datasets, Figure, is_full, shared_legend
 from collapse_jax.simulate.batching import one_at_a_time
 from collapse_jax.simulate.positive import inverse_root, product
@@ -150,8 +150,7 @@ def _solve(matrix: jax.Array, right: jax.Array) -> jax.Array:
 
 def pictures() -> tuple[str, jax.Array, jax.Array]:
     """Digits, or 2,000 images of MNIST where ``COLLAPSE_JAX_DATA`` holds them: name, inputs, labels."""
-    folder = named()
-    if folder is not None and (folder / "mnist").is_dir():
+    if has_named("mnist"):
         images = mnist()
         return "MNIST", images.inputs[:2000], images.labels[:2000]
     images = digits()

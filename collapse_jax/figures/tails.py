@@ -11,17 +11,11 @@ from matplotlib.figure import Figure as Picture
 
 import collapse_jax as cj
 from collapse_jax import plotting
-from collapse_jax.figures.figure import Datasets, Figure, is_full
+from collapse_jax.figures.figure import Datasets, Figure, is_full, with_names
 from collapse_jax.skills import Skills, mix, zipf
 
 SAMPLES = "samples T"
 ERROR = "test error"
-
-
-def _named(dataset: xr.Dataset, **names: str) -> xr.Dataset:
-    for name, words in names.items():
-        dataset[name].attrs["long_name"] = words
-    return dataset
 
 
 def _both(
@@ -47,7 +41,7 @@ def _both(
     fine = np.union1d(np.logspace(low, high, 81 if full else 5), few)
     exact = cj.sweep(theory, **{hue: values, "samples": fine})
     drawn = cj.sweep(simulated, key=jax.random.key(seed), seeds=16 if full else 24, **{hue: values, "samples": few})
-    return tuple(_named(dataset, samples=SAMPLES, total=ERROR) for dataset in (exact, drawn))  # type: ignore[return-value]
+    return tuple(with_names(dataset, samples=SAMPLES, total=ERROR) for dataset in (exact, drawn))  # type: ignore[return-value]
 
 
 def _kept(exponent: float) -> Callable[[Any], Skills]:
@@ -101,7 +95,7 @@ def _generations(dataset: xr.Dataset, axes: dict[str, tuple[str, ...]], coordina
     """Name the trailing dimension of the sweep's arrays."""
     (name,) = [dim for dim in dataset["total"].dims if dim not in ("samples", "seed")]
     dataset = dataset.rename({name: axes["total"][0]}).assign_coords(coordinates)
-    return _named(dataset, samples=SAMPLES, total=ERROR)
+    return with_names(dataset, samples=SAMPLES, total=ERROR)
 
 
 def _panels(names: list[tuple[str, str, str, str]]) -> Callable[[Datasets], Picture]:
@@ -140,7 +134,7 @@ def _five(size: str, seed: int) -> Datasets:
         "simulated": cj.sweep(simulated, key=jax.random.key(seed), seeds=16 if full else 24, real=real, samples=few),
     }
     for dataset in datasets.values():
-        _named(dataset, samples="synthetic samples, cut at k = 1000", total=ERROR, real="real samples")
+        with_names(dataset, samples="synthetic samples, cut at k = 1000", total=ERROR, real="real samples")
     return datasets
 
 
@@ -166,11 +160,11 @@ def _six(size: str, seed: int) -> Datasets:
     fine = np.union1d(samples, np.logspace(3, 6, 13 if full else 2))
     drawn = cj.sweep(simulated, key=jax.random.key(seed), seeds=seeds, samples=samples)
     drawn = _generations(drawn, {"total": ("generation",)}, {"generation": np.arange(length)})
-    exact = _named(cj.sweep(theory, samples=fine), samples="pairs T", total="total variation")
+    exact = with_names(cj.sweep(theory, samples=fine), samples="pairs T", total="total variation")
     exact = exact.expand_dims(generation=np.arange(length)).copy()
     exact["total"] = exact.total.where(exact.generation == 0)
     for dataset in (exact, drawn):
-        _named(dataset, samples="pairs T", total="total variation")
+        with_names(dataset, samples="pairs T", total="total variation")
     return {"theory": exact, "simulated": drawn}
 
 
@@ -200,7 +194,7 @@ def _mixture_figure(
             ),
         }
         for dataset in datasets.values():
-            _named(dataset, last="synthetic data cut after skill k", fraction="real fraction π", total=ERROR)
+            with_names(dataset, last="synthetic data cut after skill k", fraction="real fraction π", total=ERROR)
         return datasets
 
     return compute
@@ -226,7 +220,7 @@ def _twelve(size: str, seed: int) -> Datasets:
         ),
     }
     for dataset in datasets.values():
-        _named(dataset, samples=SAMPLES, total=ERROR, generator="samples of the generator T₀")
+        with_names(dataset, samples=SAMPLES, total=ERROR, generator="samples of the generator T₀")
     return datasets
 
 
@@ -252,7 +246,7 @@ def _twenty_one(size: str, seed: int) -> Datasets:
     (name,) = [dim for dim in drawn["total"].dims if dim not in ("last", "seed")]
     drawn = drawn.rename({name: "width"}).assign_coords(width=np.array(widths, float))
     for dataset in (exact, drawn):
-        _named(dataset, width="width d", last="cut after input k", total=ERROR)
+        with_names(dataset, width="width d", last="cut after input k", total=ERROR)
     return {"theory": exact, "simulated": drawn}
 
 
@@ -310,7 +304,7 @@ TAILS = (
             zip(
                 ("theory", "simulated"),
                 (
-                    _named(dataset, last="cut after skill k")
+                    with_names(dataset, last="cut after skill k")
                     for dataset in _both(size, seed, 1.4, _kept(1.4), "last", [20.0, 50.0, 100.0, 200.0], (1e1, 1e7))
                 ),
                 strict=True,

@@ -12,15 +12,9 @@ from matplotlib.figure import Figure as Picture
 
 import collapse_jax as cj
 from collapse_jax import plotting
-from collapse_jax.figures.figure import Datasets, Figure, is_full
+from collapse_jax.figures.figure import Datasets, Figure, is_full, with_names
 
 SEPARATION = 1.5  # tau sqrt(d) of the print: Bayes accuracy 93%
-
-
-def _named(dataset: xr.Dataset, **names: str) -> xr.Dataset:
-    for name, words in names.items():
-        dataset[name].attrs["long_name"] = words
-    return dataset
 
 
 def _two(size: str, seed: int) -> Datasets:
@@ -53,7 +47,7 @@ def _two(size: str, seed: int) -> Datasets:
         ),
     }
     for dataset in datasets.values():
-        _named(
+        with_names(
             dataset,
             verifier="verifier's angle / π",
             generator="generator's angle / π",
@@ -141,7 +135,7 @@ def _three(size: str, seed: int) -> Datasets:
         )
         for name in (f"theory_{n0}", f"simulated_{n0}"):
             datasets[name].attrs["run_seconds"] = time.perf_counter() - started
-            _named(datasets[name], n="selected samples", total="test error beyond the best classifier's")
+            with_names(datasets[name], n="selected samples", total="test error beyond the best classifier's")
     return datasets
 
 
@@ -177,13 +171,13 @@ def _six(size: str, seed: int) -> Datasets:
         "simulated": cj.sweep(simulated, key=jax.random.key(seed), seeds=8 if full else 24, ratio=ratios, error=few),
     }
     for dataset in datasets.values():
-        _named(
+        with_names(
             dataset,
             ratio="kept wrong / kept right ψ/φ",
             error="wrong labels p",
             total="agreement with the best classifier",
         )
-    _named(datasets["theory"], majority="agreement, very many dimensions")
+    with_names(datasets["theory"], majority="agreement, very many dimensions")
     return datasets
 
 

@@ -121,15 +121,11 @@ def _errors(task: Task, lessons: Lessons, n: int, width: int, size: Size, parts:
             )
             # One device again: what follows is little work.
             weights = jax.device_put(result.weights, jax.devices()[0])
-            errors = measured(_of(task, seeds), predictions(weights, task.images, task.test[seeds]))
+            errors = measured(task.of_seeds(seeds), predictions(weights, task.images, task.test[seeds]))
             found.append({key: jnp.where(result.diverged > 0, jnp.nan, value) for key, value in errors.items()})
         return {key: jnp.concatenate([one[key] for one in found]) for key in found[0]}
 
     return parts.get(name, compute)
-
-
-def _of(task: Task, seeds: slice) -> Task:
-    return task._replace(keys=task.keys[seeds], test=task.test[seeds])
 
 
 def _seeds_that_fit(lessons: Lessons, width: int, size: Size) -> int:

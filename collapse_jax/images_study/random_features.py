@@ -94,8 +94,8 @@ def _errors(
 
     def of_seed(seed: int) -> dict[str, Any]:
         alone = slice(seed, seed + 1)
-        one = task._replace(keys=task.keys[alone], test=task.test[alone])
-        rows = task.train[alone, : max(counts)]
+        one = task.of_seeds(alone)
+        rows = one.train[:, : max(counts)]
         own = [Taught(teacher.outputs[alone], teacher.quality[alone]) for teacher in teachers]
         predicted = feature_predictions(
             jax.random.fold_in(task.keys[seed], 4),

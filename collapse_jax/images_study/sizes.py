@@ -6,8 +6,6 @@ from collapse_jax.networks.teachers import Teacher
 from collapse_jax.networks.training import Recipe
 
 PRESETS = ("laptop", "paper", "smoke")
-MODELS = ("features", "mlp")
-DATASETS = ("digits", "mnist")
 
 
 class Size(NamedTuple):

@@ -38,6 +38,11 @@ class Task(NamedTuple):
     validation: jax.Array
     test: jax.Array
 
+    def of_seeds(self, seeds: slice) -> "Task":
+        """The task as some of its seeds see it."""
+        own = {name: getattr(self, name)[seeds] for name in ("keys", "teaching", "train", "validation", "test")}
+        return self._replace(**own)
+
     @property
     def pool(self) -> jax.Array:
         """Images that students train on or are tested on, the same for all seeds."""

@@ -140,7 +140,7 @@ def school(
         done, state = store.load(state) or (0, state)
     source, spread = batches(done), _spread(mesh)
     saved = began = time.monotonic()
-    first, size = done, 0
+    first, size, count = done, 0, parameters(shape)
     for turn in range(int(np.searchsorted(edges, done)), len(edges) - 1):
         weights, moments, total = state.weights, state.moments, jnp.zeros((), jnp.float32)
         for start in range(edges[turn], edges[turn + 1], STRETCH):
@@ -166,7 +166,7 @@ def school(
             saved = time.monotonic()
         if report is not None:
             rate = (step - first) / (time.monotonic() - began)
-            flops = 6.0 * parameters(shape) * size * rate
+            flops = 6.0 * count * size * rate
             report(Progress(step, schooling.steps, loss, size * rate, flops, (schooling.steps - step) / rate))
     steps = edges[1:]
     model = nnx.merge(graph, state.weights)

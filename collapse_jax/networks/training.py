@@ -184,9 +184,10 @@ def train(
     return _finished(state, edges[1:], recipe.learning_rate, groups, networks)
 
 
+@jax.jit
 def predictions(weights: Any, images: jax.Array, rows: jax.Array) -> jax.Array:
     """(G, t, F, c) outputs of G groups of F networks on images (T, d) of which each group sees its rows (G, t)."""
-    return jax.jit(lambda w, r: jax.lax.map(lambda pair: _outputs(pair[0], images, pair[1]), (w, r)))(weights, rows)
+    return jax.lax.map(lambda group: _outputs(group[0], images, group[1]), (weights, rows))
 
 
 # One group --------------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax import checks
-from collapse_jax.skills import Skills, amplitudes, checked, tail_sum, zipf
+from collapse_jax.skills import Skills, amplitudes, checked, checked_chain, tail_sum, zipf
 
 EXACT = 128  # the first skills, each tested
 FAR = 2.0**50  # beyond it whole numbers are no longer told apart
@@ -88,15 +88,7 @@ def tail_generations(
         >>> errors.shape, bool((jnp.diff(errors) >= 0).all())                      # what is lost stays lost
         ((10,), True)
     """
-    exponent, data, valid = checked(exponent, zipf(exponent) if data is None else data)
-    dtype = exponent.dtype
-    samples, real = checks.real("samples", samples, dtype), checks.real("real", real, dtype)
-    if samples.ndim != 1 or not samples.size:
-        raise ValueError(f"samples has shape {samples.shape}; it must be (G,): one number a generation")
-    if real.shape not in ((), samples.shape):
-        raise ValueError(f"real has shape {real.shape}; it must be one number, or {samples.shape}: one a generation")
-    valid &= checks.above_zero("samples", samples) & checks.fraction("real", real)
-    real = jnp.broadcast_to(real, samples.shape)
+    exponent, data, samples, real, valid = checked_chain(exponent, data, samples, real)
     return checks.poison(_chain(key, exponent, data, samples, real, "fixed"), valid)
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax import checks
-from collapse_jax.skills import Skills, above_one, amplitudes, checked, tail_sum, zipf
+from collapse_jax.skills import Skills, above_one, amplitudes, checked, checked_chain, tail_sum, zipf
 
 HEAD = 96  # skills summed one by one
 NODES = 40  # on each side of T q = 1
@@ -245,15 +245,8 @@ def tail_generations(exponent: Any, samples: Any, real: Any = 0.0, *, data: Skil
         >>> (kept.error[-1] / chain.error[0]).round(2).tolist(), (chain.error[-1] / chain.error[0]).round(2).tolist()
         (1.36, 2.96)
     """
-    exponent, data, valid = checked(exponent, zipf(exponent) if data is None else data)
-    dtype = exponent.dtype
-    samples, real = checks.real("samples", samples, dtype), checks.real("real", real, dtype)
-    if samples.ndim != 1 or not samples.size:
-        raise ValueError(f"samples has shape {samples.shape}; it must be (G,): one number a generation")
-    if real.shape not in ((), samples.shape):
-        raise ValueError(f"real has shape {real.shape}; it must be one number, or {samples.shape}: one a generation")
-    valid &= checks.above_zero("samples", samples) & checks.fraction("real", real)
-    return checks.poison(_tail_chain(exponent, data, samples, jnp.broadcast_to(real, samples.shape)), valid)
+    exponent, data, samples, real, valid = checked_chain(exponent, data, samples, real)
+    return checks.poison(_tail_chain(exponent, data, samples, real), valid)
 
 
 @jax.jit
