@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from collapse_jax.networks import language
 from collapse_jax.networks.gpt import Shape
-from collapse_jax.networks.language import Progress, Schooling, loss_of, school
+from collapse_jax.networks.language import Progress, Schooling, memory_needed, school, school_together
+from collapse_jax.networks.lesson import Lesson, loss_of
 
 SHAPE = Shape(vocabulary=8, context=12, width=16, layers=2, heads=2, dropout=0.1)
 CHAIN = np.random.default_rng(0).dirichlet(np.full(8, 0.3), size=8)  # the next token depends on this one
@@ -104,6 +106,72 @@ def test_loss_is_the_mean_surprise_of_the_next_token() -> None:
     assert found.held_out[-1] == pytest.approx(surprise.mean(), rel=1e-5)
 
 
+def both(start: int) -> Iterator[np.ndarray]:
+    """The windows of each of two networks."""
+    step = start
+    while True:
+        yield np.stack([texts(step, 16), texts(step + 1000, 16)])
+        step += 1
+
+
+def test_networks_trained_together_are_those_trained_alone() -> None:
+    keys = jax.random.split(KEY, 2)
+    together = school_together(keys, SHAPE, both, HELD_OUT, SCHOOLING)
+    for i, found in enumerate(together):
+        alone = school(keys[i], SHAPE, lambda start, i=i: (pair[i] for pair in both(start)), HELD_OUT, SCHOOLING)
+        same(weights(found), weights(alone), atol=2e-4)
+        np.testing.assert_allclose(found.held_out, alone.held_out, rtol=1e-4)
+    with pytest.raises(
+        ValueError, match=r"batches gives shape \(16, 13\) a step; it must be \(networks, batch, length"
+    ):
+        school_together(keys, SHAPE, batches, HELD_OUT, SCHOOLING)
+    with pytest.raises(ValueError, match="keys has shape"):
+        school_together(KEY, SHAPE, both, HELD_OUT, SCHOOLING)
+
+
+def answers(start: int) -> Iterator[Lesson]:
+    """Four tokens, then the same four backwards: the question is random, only the answer can be learned."""
+    step, counted = start, np.broadcast_to(np.arange(7) >= 3, (16, 7))
+    while True:
+        question = np.random.default_rng([2, step]).integers(0, 8, (16, 4))
+        yield Lesson(np.concatenate([question, question[:, ::-1]], 1), np.full(16, 4), counted)
+        step += 1
+
+
+def test_only_what_counts_is_learned() -> None:
+    plain = Shape(**{**vars(SHAPE), "dropout": 0.0, "width": 32})
+    held_out = next(answers(10**6))
+    found = school(KEY, plain, answers, held_out, SCHOOLING._replace(steps=600))
+    assert found.held_out[-1] < 0.1
+    questions = loss_of(found.model, held_out._replace(counted=~held_out.counted)).mean()
+    assert questions > np.log(8) / 2
+    with pytest.raises(ValueError, match="held_out has a window of which no token counts"):
+        school(KEY, plain, answers, held_out._replace(counted=np.zeros((16, 7), bool)), SCHOOLING)
+
+
+@pytest.mark.parametrize("sizes", [(500, 256, 128, 8), (5000, 512, 256, 4), (300, 64, 512, 8)])
+def test_predicted_memory_is_near_what_the_compiler_asks_for(sizes: tuple[int, int, int, int]) -> None:
+    vocabulary, length, width, layers = sizes
+    shape = Shape(vocabulary, length, width, layers, heads=4)
+    weights = jax.eval_shape(lambda: language._start(KEY, shape, SCHOOLING, 1))
+    given = Lesson(jax.ShapeDtypeStruct((1, 8, length + 1), jnp.int32))
+    total = jax.ShapeDtypeStruct((), jnp.float32)
+    args = language._graph(shape), SCHOOLING, weights.weights, weights.moments, total, given, KEY, 0
+    found = language._steps.lower(*args).compile().memory_analysis()
+    asked = found.temp_size_in_bytes + found.argument_size_in_bytes
+    assert 0.75 < memory_needed(shape, 8, length) / asked < 1.33
+
+
+def test_a_training_that_does_not_fit_is_refused_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = memory_needed(SHAPE, 16, 12)
+    monkeypatch.setattr(language, "free_memory", lambda: 0.7 * needed)
+    with pytest.raises(MemoryError, match=r"needs about .* windows at a time fit: use accumulate=2 or more"):
+        school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING)
+    monkeypatch.setattr(language, "free_memory", lambda: 1000.0)
+    with pytest.raises(MemoryError, match="Use fewer layers"):
+        school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING)
+
+
 def compare() -> None:
     """Runs where there are four devices."""
     plain = Shape(**{**vars(SHAPE), "dropout": 0.0})
@@ -113,6 +181,11 @@ def compare() -> None:
     assert len(kernel.sharding.device_set) == 4
     assert not kernel.sharding.is_fully_replicated
     same(weights(one), weights(four), atol=1e-4)
+    keys = jax.random.split(KEY, 2)
+    near, far = (
+        school_together(keys, plain, both, HELD_OUT, SCHOOLING._replace(steps=6), mesh=m) for m in (None, mesh)
+    )
+    same([weights(found) for found in near], [weights(found) for found in far], atol=1e-4)
 
 
 def test_four_devices_are_one() -> None:
@@ -136,9 +209,9 @@ def test_bad_input_is_named() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING._replace(**changes))
-    with pytest.raises(ValueError, match="length at most the context, 12"):
+    with pytest.raises(ValueError, match="with a length of 1 to 12, the context"):
         school(KEY, SHAPE, batches, texts(0, 4, 20), SCHOOLING)
-    with pytest.raises(ValueError, match="batches have windows of 19 tokens; this model sees 12 at most"):
+    with pytest.raises(ValueError, match=r"batches has shape .* with a length of 1 to 12"):
         school(KEY, SHAPE, lambda start: iter([texts(0, 4, 20)] * 99), HELD_OUT, SCHOOLING)
-    with pytest.raises(ValueError, match="batches have the token 8; the vocabulary has 8 tokens"):
+    with pytest.raises(ValueError, match="batches has the token 8; the vocabulary has 8 tokens"):
         school(KEY, SHAPE, lambda start: iter([texts(0, 4) + 1] * 99), HELD_OUT, SCHOOLING)

@@ -1,9 +1,8 @@
 """Training a transformer on windows of tokens: AdamW, warm-up and cosine, resumed bit for bit, over a mesh of devices."""
 
-import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -18,10 +17,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from collapse_jax import checks
 from collapse_jax.networks.checkpoint import Checkpoint
 from collapse_jax.networks.gpt import GPT, Shape, parameters
+from collapse_jax.networks.lesson import Lesson, check_lesson, lesson, loss_of, stacked
+from collapse_jax.networks.memory import free_memory
 
 STRETCH = 16  # steps in one call of the compiled loop
 SAVE_SECONDS = 60.0  # between two checkpoints
-Batches = Callable[[int], Iterator[np.ndarray]]  # from a step on: (batch, length + 1) tokens a step
+EVALUATED = 16  # held-out windows at once
+Batches = Callable[[int], Iterator[Any]]  # from a step on: a Lesson, or (batch, length + 1) tokens, for each step
 
 
 class Schooling(NamedTuple):
@@ -77,6 +79,8 @@ class Progress(NamedTuple):
 
 
 class _State(NamedTuple):
+    """Of one network, or with a leading axis of several."""
+
     weights: Any
     moments: Any
     losses: jax.Array
@@ -92,7 +96,7 @@ def school(
     *,
     mesh: Mesh | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    made_by: dict[str, Any] | None = None,
+    made_by: Mapping[str, Any] | None = None,
     save_seconds: float = SAVE_SECONDS,
     report: Callable[[Progress], object] | None = None,
 ) -> Schooled:
@@ -101,9 +105,9 @@ def school(
     Args:
         key: a ``jax.random.key``: weights and dropout.
         shape: of the transformer.
-        batches: ``batches(start)`` gives (batch, length + 1) windows of tokens for the steps from ``start`` on, such as
-            :meth:`collapse_jax.data.tokens.Mixture.batches`.
-        held_out: (E, length + 1) windows to evaluate on.
+        batches: ``batches(start)`` gives, for the steps from ``start`` on, (batch, length + 1) windows of tokens, such as
+            :meth:`collapse_jax.data.tokens.Mixture.batches`, or a :class:`collapse_jax.networks.lesson.Lesson` of them.
+        held_out: (E, length + 1) windows, or a lesson, to evaluate on.
         schooling: steps, rates, batches.
         mesh: with the axes "data", over which batches are divided, and "model", over which matrices are.
         checkpoint: folder to save to at an evaluation, ``save_seconds`` after the last time or later. A training that finds its
@@ -114,6 +118,7 @@ def school(
 
     Raises:
         ValueError: for numbers out of range, windows longer than the context, or another training's checkpoint.
+        MemoryError: where the training would not fit the device, with what would.
         FloatingPointError: where the loss ceases to be finite, with the step; the last checkpoint is kept.
 
     Source: the recipe of Radford et al. (2019) with AdamW; *Strong Model Collapse*, Section 4.2, for its numbers.
@@ -127,56 +132,122 @@ def school(
         >>> found.held_out.shape, bool(found.held_out[-1] < 0.3)
         ((2,), True)
     """
-    held_out = jnp.asarray(held_out, jnp.int32)
-    _check(shape, held_out, schooling)
-    edges = np.unique(
-        np.ceil(schooling.steps * np.arange(schooling.evaluations + 1) / schooling.evaluations).astype(int)
-    )
+    keeper = _Keeper(checkpoint, made_by, save_seconds, report)
+    state, steps, tokens = _train(key, shape, batches, held_out, schooling, mesh, keeper)
+    return Schooled(nnx.merge(_graph(shape), state.weights), steps, tokens, *map(np.asarray, state[2:]))
+
+
+def school_together(
+    keys: jax.Array,
+    shape: Shape,
+    batches: Batches,
+    held_out: Any,
+    schooling: Schooling,
+    *,
+    mesh: Mesh | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    made_by: Mapping[str, Any] | None = None,
+    save_seconds: float = SAVE_SECONDS,
+    report: Callable[[Progress], object] | None = None,
+) -> list[Schooled]:
+    """:func:`school` for several networks at once: one program, in which small networks fill an accelerator.
+
+    Args:
+        keys: (G,) a key for each network.
+        shape: of all of them.
+        batches: as there, with a leading axis G: each network has its own windows.
+        held_out: the same for all.
+        schooling: as there.
+        mesh: over whose axis "data" the networks are divided.
+        checkpoint: as there, and so are ``made_by``, ``save_seconds``, ``report``; the loss is the mean.
+
+    Raises:
+        ValueError: as there, and where the first axis of a batch is not that of ``keys``.
+        MemoryError, FloatingPointError: as there, the latter where one of the losses ceases to be finite.
+
+    Example:
+        >>> from itertools import repeat
+        >>> window = np.tile(np.arange(4), 3)[None, :9]
+        >>> shape = Shape(vocabulary=4, context=8, width=16, layers=1, heads=2)
+        >>> schooling = Schooling(steps=60, learning_rate=0.01, evaluations=2)
+        >>> keys, both = jax.random.split(jax.random.key(0)), np.stack([window, window])
+        >>> [bool(one.held_out[-1] < 0.3) for one in school_together(keys, shape, lambda _: repeat(both), window, schooling)]
+        [True, True]
+    """
+    if keys.ndim != 1:
+        raise ValueError(f"keys has shape {keys.shape}; it must be (networks,): a key for each network")
+    keeper = _Keeper(checkpoint, made_by, save_seconds, report)
+    state, steps, tokens = _train(keys, shape, batches, held_out, schooling, mesh, keeper)
+    found = []
+    for i in range(len(keys)):
+        own = jax.tree.map(lambda leaf, i=i: leaf[i], state)
+        found.append(Schooled(nnx.merge(_graph(shape), own.weights), steps, tokens, *map(np.asarray, own[2:])))
+    return found
+
+
+class _Keeper(NamedTuple):
+    """Where a training is saved, and who is told of it."""
+
+    checkpoint: str | os.PathLike[str] | None
+    made_by: Mapping[str, Any] | None
+    save_seconds: float
+    report: Callable[[Progress], object] | None
+
+
+def _train(
+    key: jax.Array,
+    shape: Shape,
+    batches: Batches,
+    held_out: Any,
+    schooling: Schooling,
+    mesh: Mesh | None,
+    keeper: _Keeper,
+) -> tuple[_State, np.ndarray, np.ndarray]:
+    """State after training, the steps of its evaluations, and the tokens that each network had seen."""
+    held_out = jax.tree.map(jnp.asarray, lesson(held_out))
+    _check_schooling(schooling)
+    check_lesson("held_out", held_out, shape)
+    edges = np.ceil(schooling.steps * np.arange(schooling.evaluations + 1) / schooling.evaluations)
+    edges = np.unique(edges.astype(int))
     graph = _graph(shape)
-    state = _placed(_start(key, shape, schooling, len(edges) - 1), mesh)
+    state = _placed(_start(key, shape, schooling, len(edges) - 1), mesh, key.ndim == 1)
     done, store = 0, None
-    if checkpoint is not None:
-        store = Checkpoint(checkpoint, _made_by(key, shape, schooling, made_by))
+    if keeper.checkpoint is not None:
+        store = Checkpoint(keeper.checkpoint, _made_by(key, shape, schooling, keeper.made_by))
         done, state = store.load(state) or (0, state)
-    source, spread = batches(done), _spread(mesh)
+    source = batches(done)
     saved = began = time.monotonic()
-    first, size, count = done, 0, parameters(shape)
+    first, size = done, 0
     for turn in range(int(np.searchsorted(edges, done)), len(edges) - 1):
-        weights, moments, total = state.weights, state.moments, jnp.zeros((), jnp.float32)
+        weights, moments, total = state.weights, state.moments, jnp.zeros(key.shape, jnp.float32)
         for start in range(edges[turn], edges[turn + 1], STRETCH):
-            windows = np.stack(list(islice(source, min(STRETCH, edges[turn + 1] - start))))
-            size = windows.shape[1] * (windows.shape[2] - 1)
-            _check_windows(windows, shape, schooling)
-            windows = jax.device_put(windows, spread)
-            weights, moments, total = _steps(graph, schooling, weights, moments, total, windows, key, start)
-        loss = float(total) / int(edges[turn + 1] - edges[turn])
-        if not math.isfinite(loss):
-            kept = f"the checkpoint in {checkpoint} is kept" if store is not None else "no checkpoint was asked for"
-            raise FloatingPointError(
-                f"the loss is {loss} between steps {edges[turn]} and {edges[turn + 1]} with learning_rate "
-                f"{schooling.learning_rate:g}; {kept}. Use a smaller learning_rate or a longer warmup"
-            )
-        found = _held_out(graph, weights, held_out)
+            lessons = stacked(islice(source, min(STRETCH, edges[turn + 1] - start)))
+            if not size:
+                _check_memory(shape, lessons, schooling, mesh)
+            size = lessons.tokens.shape[-2] * (lessons.tokens.shape[-1] - 1)
+            _check_lessons(lessons, shape, schooling, key)
+            lessons = _spread(lessons, mesh)
+            weights, moments, total = _steps(graph, schooling, weights, moments, total, lessons, key, start)
+        losses = total / int(edges[turn + 1] - edges[turn])
+        _check_finite(losses, edges[turn : turn + 2], schooling, store)
+        found = _held_out(graph, weights, held_out, key.ndim == 1)
         state = _State(
-            weights, moments, state.losses.at[turn].set(loss), state.held_out.at[turn].set(found.astype(jnp.float32))
+            weights, moments, state.losses.at[..., turn].set(losses), state.held_out.at[..., turn].set(found)
         )
         step = int(edges[turn + 1])
-        if store is not None and time.monotonic() - saved >= save_seconds:
+        if store is not None and time.monotonic() - saved >= keeper.save_seconds:
             store.save(step, state)
             saved = time.monotonic()
-        if report is not None:
+        if keeper.report is not None:
             rate = (step - first) / (time.monotonic() - began)
-            flops = 6.0 * count * size * rate
-            report(Progress(step, schooling.steps, loss, size * rate, flops, (schooling.steps - step) / rate))
-    steps = edges[1:]
-    model = nnx.merge(graph, state.weights)
-    return Schooled(model, steps, steps * size, np.asarray(state.losses), np.asarray(state.held_out))
-
-
-def loss_of(model: GPT, windows: jax.Array, key: jax.Array | None = None) -> jax.Array:
-    """(B,) mean cross entropy of the next token in (B, length + 1) windows, in nats; with a ``key``, under dropout."""
-    logits = model(windows[:, :-1], key=key)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, windows[:, 1:]).mean(1)
+            speed = size * rate * key.size
+            left = (schooling.steps - step) / rate
+            flops = 6.0 * parameters(shape) * speed
+            keeper.report(Progress(step, schooling.steps, float(losses.mean()), speed, flops, left))
+    if size == 0 and len(edges) > 1:  # all of it was done before
+        lessons = stacked(islice(source, 1))
+        size = lessons.tokens.shape[-2] * (lessons.tokens.shape[-1] - 1)
+    return state, edges[1:], edges[1:] * size
 
 
 # Compiled ---------------------------------------------------------------------------------------------------------------------
@@ -204,9 +275,12 @@ def _optimiser(schooling: Schooling) -> optax.GradientTransformation:
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def _start(key: jax.Array, shape: Shape, schooling: Schooling, evaluations: int) -> _State:
-    weights = nnx.state(GPT(shape, rngs=nnx.Rngs(jax.random.fold_in(key, 0))))
-    empty = jnp.full(evaluations, jnp.nan, jnp.float32)
-    return _State(weights, _optimiser(schooling).init(weights), empty, empty)
+    def one(key: jax.Array) -> _State:
+        weights = nnx.state(GPT(shape, rngs=nnx.Rngs(jax.random.fold_in(key, 0))))
+        empty = jnp.full(evaluations, jnp.nan, jnp.float32)
+        return _State(weights, _optimiser(schooling).init(weights), empty, empty)
+
+    return jax.vmap(one)(key) if key.ndim else one(key)
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3, 4))
@@ -216,51 +290,72 @@ def _steps(
     weights: Any,
     moments: Any,
     total: jax.Array,
-    windows: jax.Array,
+    lessons: Lesson,
     key: jax.Array,
     start: Any,
 ) -> tuple[Any, Any, jax.Array]:
-    """One update for each of (K, B, length + 1) windows; adds up their losses."""
-    optimiser = _optimiser(schooling)
+    """One update for each of K lessons; adds up their losses."""
+    one = partial(_update, graph, schooling)
+    every = jax.vmap(one, in_axes=(0, 0, 0, None)) if key.ndim else one
 
-    def loss(weights: Any, part: jax.Array, key: jax.Array) -> jax.Array:
+    def update(carry: tuple[Any, Any, jax.Array], now: tuple[Lesson, jax.Array]) -> tuple[Any, None]:
+        weights, moments, total = carry
+        weights, moments, loss = every((weights, moments), now[0], key, now[1])
+        return (weights, moments, total + loss), None
+
+    steps = jnp.asarray(start, jnp.int32) + jnp.arange(len(lessons.tokens), dtype=jnp.int32)
+    return jax.lax.scan(update, (weights, moments, total), (lessons, steps))[0]
+
+
+def _update(
+    graph: Any, schooling: Schooling, state: tuple[Any, Any], given: Lesson, key: jax.Array, index: jax.Array
+) -> tuple[Any, Any, jax.Array]:
+    """Weights and moments after one step of one network, and the loss before it."""
+    weights, moments = state
+    key, passes = jax.random.fold_in(jax.random.fold_in(key, 1), index), schooling.accumulate
+
+    def loss(weights: Any, part: Lesson, key: jax.Array) -> jax.Array:
         return loss_of(nnx.merge(graph, weights), part, key).mean()
 
-    def update(carry: tuple[Any, Any, jax.Array], now: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
-        weights, moments, total = carry
-        batch, index = now
-        parts = batch.reshape(schooling.accumulate, -1, batch.shape[1])
-        keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, 1), index), schooling.accumulate)
+    def add(sums: Any, part: tuple[Lesson, jax.Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, sums, jax.value_and_grad(loss)(weights, *part)), None
+
+    if passes == 1:
+        value, gradient = jax.value_and_grad(loss)(weights, given, key)
+    else:
+        parts = jax.tree.map(lambda leaf: leaf.reshape(passes, -1, *leaf.shape[1:]), given)
         zero = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, weights)
-
-        def add(sums: Any, part: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, sums, jax.value_and_grad(loss)(weights, *part)), None
-
-        value, gradient = jax.lax.scan(add, zero, (parts, keys))[0]
-        gradient = jax.tree.map(lambda leaf: leaf / schooling.accumulate, gradient)
-        change, moments = optimiser.update(gradient, moments, weights)
-        return (optax.apply_updates(weights, change), moments, total + value / schooling.accumulate), None
-
-    steps = jnp.asarray(start, jnp.int32) + jnp.arange(len(windows), dtype=jnp.int32)
-    return jax.lax.scan(update, (weights, moments, total), (windows, steps))[0]
+        sums = jax.lax.scan(add, zero, (parts, jax.random.split(key, passes)))[0]
+        value, gradient = jax.tree.map(lambda leaf: leaf / passes, sums)
+    change, moments = _optimiser(schooling).update(gradient, moments, weights)
+    return optax.apply_updates(weights, change), moments, value
 
 
-@partial(jax.jit, static_argnums=0)
-def _held_out(graph: Any, weights: Any, windows: jax.Array) -> jax.Array:
-    model = nnx.merge(graph, weights)
-    return jax.lax.map(lambda one: loss_of(model, one[None])[0], windows, batch_size=min(16, len(windows))).mean()
+@partial(jax.jit, static_argnums=(0, 3))
+def _held_out(graph: Any, weights: Any, windows: Lesson, together: bool) -> jax.Array:
+    def one(weights: Any) -> jax.Array:
+        model = nnx.merge(graph, weights)
+
+        def loss(window: Lesson) -> jax.Array:
+            return loss_of(model, jax.tree.map(lambda leaf: leaf[None], window))[0]
+
+        return jax.lax.map(loss, windows, batch_size=min(EVALUATED, len(windows.tokens))).mean()
+
+    found = jax.lax.map(one, weights) if together else one(weights)
+    return found.astype(jnp.float32)
 
 
 # Devices ----------------------------------------------------------------------------------------------------------------------
 
 
-def _spread(mesh: Mesh | None) -> Any:
-    """Where batches go: (K, B, length + 1), B over "data"."""
-    return None if mesh is None else NamedSharding(mesh, PartitionSpec(None, "data"))
+def _spread(lessons: Lesson, mesh: Mesh | None) -> Lesson:
+    """(K, B, ...) or (K, networks, B, ...) arrays, the second axis divided over "data"."""
+    place = None if mesh is None else NamedSharding(mesh, PartitionSpec(None, "data"))
+    return jax.tree.map(lambda leaf: jax.device_put(leaf, place), lessons)
 
 
-def _placed(state: _State, mesh: Mesh | None) -> _State:
-    """Each matrix divided over "model" along its longest axis that divides, everything else whole on each device."""
+def _placed(state: _State, mesh: Mesh | None, together: bool) -> _State:
+    """Networks divided over "data"; of one network, each matrix over "model" along its longest axis that divides."""
     if mesh is None:
         return state
     if set(mesh.axis_names) != {"data", "model"}:
@@ -268,19 +363,38 @@ def _placed(state: _State, mesh: Mesh | None) -> _State:
     count = mesh.shape["model"]
 
     def place(leaf: jax.Array) -> jax.Array:
-        axes = [axis for axis in range(leaf.ndim) if leaf.ndim > 1 and leaf.shape[axis] % count == 0]
         spec: list[str | None] = [None] * leaf.ndim
-        if axes:
+        axes = [axis for axis in range(leaf.ndim) if leaf.ndim > 1 and leaf.shape[axis] % count == 0]
+        if together:
+            spec[0] = "data"
+        elif axes:
             spec[max(axes, key=lambda axis: leaf.shape[axis])] = "model"
         return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec(*spec)))
 
     return jax.tree.map(place, state)
 
 
+def memory_needed(shape: Shape, batch: int, length: int) -> float:
+    """Bytes that one pass of a training holds: weights, moments and gradients, and what the backward pass reads again.
+
+    XLA's compiler for CPUs undoes rematerialisation, so there ``shape.remat`` saves nothing.
+
+    Example:
+        >>> f"{memory_needed(Shape(), 8, 512) / 2**30:.0f} GiB"
+        '10 GiB'
+    """
+    width, item = shape.width, jnp.dtype(shape.dtype).itemsize
+    remat, scores = shape.remat and jax.default_backend() != "cpu", 3 * shape.heads * length
+    kept = width if remat else 16 * width + scores
+    once = 16 * width + scores if remat else 0
+    logits = 3 * 4 * shape.vocabulary
+    return 20.0 * parameters(shape) + batch * length * (item * (shape.layers * kept + once) + logits)
+
+
 # Checks -----------------------------------------------------------------------------------------------------------------------
 
 
-def _check(shape: Shape, held_out: jax.Array, schooling: Schooling) -> None:
+def _check_schooling(schooling: Schooling) -> None:
     for name in ("steps", "accumulate", "evaluations"):
         value = getattr(schooling, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -290,27 +404,55 @@ def _check(shape: Shape, held_out: jax.Array, schooling: Schooling) -> None:
     checks.at_least_zero("weight_decay", schooling.weight_decay)
     if not 0 <= schooling.warmup < 1:
         raise ValueError(f"warmup is {schooling.warmup}; it must lie in [0, 1): it is a share of the steps")
-    if held_out.ndim != 2 or held_out.shape[0] < 1 or not 2 <= held_out.shape[1] <= shape.context + 1:
+
+
+def _check_lessons(lessons: Lesson, shape: Shape, schooling: Schooling, key: jax.Array) -> None:
+    check_lesson("batches", lessons, shape)
+    sizes = lessons.tokens.shape[1:-1]
+    if len(sizes) != key.ndim + 1 or (key.ndim and sizes[0] != len(key)):
+        wanted = "(networks, batch, length + 1)" if key.ndim else "(batch, length + 1)"
         raise ValueError(
-            f"held_out has shape {held_out.shape}; it must be (windows, length + 1), length at most the context, "
-            f"{shape.context}"
+            f"batches gives shape {lessons.tokens.shape[1:]} a step; it must be {wanted} for {key.size} networks"
         )
-    if int(held_out.max()) >= shape.vocabulary:
-        raise ValueError(f"held_out has the token {int(held_out.max())}; the vocabulary has {shape.vocabulary} tokens")
+    if sizes[-1] % schooling.accumulate:
+        raise ValueError(f"accumulate is {schooling.accumulate}; it must divide the batch, {sizes[-1]}")
 
 
-def _check_windows(windows: np.ndarray, shape: Shape, schooling: Schooling) -> None:
-    if windows.shape[2] > shape.context + 1:
-        raise ValueError(
-            f"batches have windows of {windows.shape[2] - 1} tokens; this model sees {shape.context} at most"
-        )
-    if windows.shape[1] % schooling.accumulate:
-        raise ValueError(f"accumulate is {schooling.accumulate}; it must divide the batch, {windows.shape[1]}")
-    if windows.max() >= shape.vocabulary:
-        raise ValueError(f"batches have the token {windows.max()}; the vocabulary has {shape.vocabulary} tokens")
+def _check_memory(shape: Shape, lessons: Lesson, schooling: Schooling, mesh: Mesh | None) -> None:
+    networks = lessons.tokens.shape[1] if lessons.tokens.ndim == 4 else 1
+    batch, length = lessons.tokens.shape[-2], lessons.tokens.shape[-1] - 1
+    free = free_memory() * (1 if mesh is None else mesh.size) / networks
+    needed = memory_needed(shape, batch // schooling.accumulate, length)
+    if needed <= free:
+        return
+    least = memory_needed(shape, 0, length)
+    each = memory_needed(shape, 1, length) - least
+    fit = int((free - least) // each)
+    if fit >= 1:
+        way_out = f"{fit} windows at a time fit: use accumulate={-(-batch // fit)} or more"
+    else:
+        way_out = "Use fewer layers, a smaller width, or a mesh of more devices"
+    raise MemoryError(
+        f"training {networks} network(s) of {parameters(shape):,} parameters on {batch // schooling.accumulate} windows of "
+        f"{length} tokens at a time needs about {networks * needed / 2**30:.2g} GiB, and there are "
+        f"{networks * free / 2**30:.2g} GiB left. {way_out}"
+    )
 
 
-def _made_by(key: jax.Array, shape: Shape, schooling: Schooling, more: dict[str, Any] | None) -> dict[str, Any]:
+def _check_finite(losses: jax.Array, steps: np.ndarray, schooling: Schooling, store: Checkpoint | None) -> None:
+    found = np.atleast_1d(np.asarray(losses))
+    if np.isfinite(found).all():
+        return
+    which = int(np.flatnonzero(~np.isfinite(found))[0])
+    network = f" of network {which}" if losses.ndim else ""
+    kept = "no checkpoint was asked for" if store is None else f"the checkpoint in {store.folder} is kept"
+    raise FloatingPointError(
+        f"the loss{network} is {found[which]} between steps {steps[0]} and {steps[1]} with learning_rate "
+        f"{schooling.learning_rate:g}; {kept}. Use a smaller learning_rate or a longer warmup"
+    )
+
+
+def _made_by(key: jax.Array, shape: Shape, schooling: Schooling, more: Mapping[str, Any] | None) -> dict[str, Any]:
     sizes = {name: str(value) for name, value in vars(shape).items()}
     words = np.asarray(jax.random.key_data(key)).ravel().tolist()
     return {**sizes, **schooling._asdict(), "betas": list(schooling.betas), "key": words, **(more or {})}
