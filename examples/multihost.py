@@ -86,11 +86,11 @@ def spawn(processes: int, *arguments: object) -> int:
     make = multiprocessing.get_context("spawn").Process
     children = [make(target=work, args=((address, processes, i), *arguments)) for i in range(processes)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    hear = signal.signal(signal.SIGINT, signal.SIG_IGN)  # children inherit this: Ctrl-C is for the parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # children inherit this: Ctrl-C is for the parent
     try:
         for child in children:
             child.start()
-        signal.signal(signal.SIGINT, hear)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
         print("processes started:", *(child.pid for child in children), flush=True)
         while None in (codes := [child.exitcode for child in children]):
             # Before waiting: the others wait for one that failed, so they would not end.

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from collapse_jax.networks.gpt import GPT, Shape
-from collapse_jax.networks.sampling import _likely, write
+from collapse_jax.networks.sampling import _drawn, _likely, _rooms, write
 
 SHAPE = Shape(vocabulary=9, context=40, width=12, layers=2, heads=3, dtype=jnp.float64)
 KEY = jax.random.key(3)
@@ -91,3 +91,17 @@ def test_bad_input_is_named(model: GPT) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             write(model, KEY, prompt, **({"tokens": 3} | changes))
+
+
+def test_impossible_tokens_are_never_drawn_and_rare_ones_as_often_as_they_should() -> None:
+    logits = jnp.log(jnp.asarray([0.0, 0.5, 0.0, 0.499, 0.001, 0.0], jnp.float32))
+    drawn = jax.vmap(lambda key: _drawn(key, jnp.tile(logits, (1000, 1))))(jax.random.split(KEY, 1000)).ravel()
+    counts = np.bincount(drawn, minlength=6)
+    assert counts[[0, 2, 5]].tolist() == [0, 0, 0]
+    for count, share in zip(counts[[1, 3, 4]], (0.5, 0.499, 0.001), strict=True):
+        assert abs(count - 1e6 * share) < 5 * np.sqrt(1e6 * share)
+
+
+def test_a_cache_grows_by_doubling() -> None:
+    assert _rooms(0, 20) == [20]
+    assert _rooms(16, 200) == [32, 64, 128, 200]

@@ -76,7 +76,7 @@ def shape(name: str, **changes: Any) -> Shape:
 
 
 class Cache(NamedTuple):
-    """Keys and values (batch, context, heads, width / heads) of each layer for the tokens before, and how many there are."""
+    """Keys and values (batch, heads, room, width / heads) of each layer for the tokens before, and how many there are."""
 
     keys: tuple[jax.Array, ...]
     values: tuple[jax.Array, ...]
@@ -106,22 +106,22 @@ class Block(nnx.Module):
     def __call__(
         self,
         x: jax.Array,
-        mask: jax.Array | None = None,
+        mask: jax.Array,
         past: tuple[jax.Array, jax.Array, jax.Array] | None = None,
         key: jax.Array | None = None,
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         """(B, T, width) for (B, T, width), and the keys and values of all tokens, those of the ``past`` included."""
         batch, tokens, width = x.shape
         split = self.queries_keys_values(self.before_attention(x)).reshape(batch, tokens, 3, self.heads, -1)
-        queries, keys, values = split[:, :, 0], split[:, :, 1], split[:, :, 2]
+        queries, keys, values = split.transpose(2, 0, 3, 1, 4)
         if past is not None:
             zero = jnp.zeros_like(past[2])
-            start = (zero, past[2], zero, zero)
+            start = (zero, zero, past[2], zero)
             keys, values = (
                 jax.lax.dynamic_update_slice(old, new.astype(old.dtype), start)
                 for old, new in zip(past[:2], (keys, values), strict=True)
             )
-        seen = jax.nn.dot_product_attention(queries, keys, values, mask=mask, is_causal=mask is None)
+        seen = attention(queries, keys, values, mask).transpose(0, 2, 1, 3)
         one, two = (None, None) if key is None else jax.random.split(key)
         x = x + _dropped(self.attended(seen.reshape(batch, tokens, width)), self.dropout, one)
         inner = jax.nn.gelu(self.inner(self.before_perceptron(x)), approximate=True)
@@ -182,8 +182,7 @@ class GPT(nnx.Module):
         rows = jax.lax.dynamic_slice_in_dim(self.positions[...], start, length)
         x = (self.tokens[...][tokens] + rows[None]).astype(self.shape.dtype)
         x = _dropped(x, self.shape.dropout, keys[-1])
-        mask = _mask(length, length if cache is None else self.shape.context, start, prefix)
-        mask = None if cache is None and prefix is None else mask  # plain causal attention has quicker kernels
+        mask = _mask(length, length if cache is None else cache.keys[0].shape[2], start, prefix)
         found = []
         for i, block in enumerate(self.blocks):
             past = None if cache is None else (cache.keys[i], cache.values[i], cache.length)
@@ -208,6 +207,21 @@ def _dropped(x: jax.Array, share: float, key: jax.Array | None) -> jax.Array:
     return jnp.where(jax.random.bernoulli(key, 1 - share, x.shape), x / (1 - share), 0)
 
 
+def attention(queries: jax.Array, keys: jax.Array, values: jax.Array, mask: jax.Array) -> jax.Array:
+    """(B, heads, Q, d) what (B, heads, Q, d) queries see of (B, heads, K, d) keys and values, where a mask allows.
+
+    Example:
+        >>> x = jnp.ones((1, 2, 3, 4))
+        >>> attention(x, x, x, jnp.tril(jnp.ones((1, 1, 3, 3), bool))).shape
+        (1, 2, 3, 4)
+    """
+    scores = jnp.einsum(
+        "bhqd,bhkd->bhqk", queries * queries.shape[-1] ** -0.5, keys, preferred_element_type=jnp.float32
+    )
+    shares = jax.nn.softmax(jnp.where(mask, scores, -jnp.inf), -1).astype(values.dtype)
+    return jnp.einsum("bhqk,bhkd->bhqd", shares, values)
+
+
 def _mask(queries: int, keys: int, start: Any, prefix: jax.Array | None) -> jax.Array:
     """(B or 1, 1, queries, keys) whether a query, the first of which is at ``start``, sees a key."""
     own = start + jnp.arange(queries)[:, None]
@@ -217,10 +231,20 @@ def _mask(queries: int, keys: int, start: Any, prefix: jax.Array | None) -> jax.
     return seen
 
 
-def empty_cache(shape: Shape, batch: int) -> Cache:
-    """A cache before the first token."""
-    zeros = jnp.zeros((batch, shape.context, shape.heads, shape.width // shape.heads), shape.dtype)
+def empty_cache(shape: Shape, batch: int, room: int | None = None) -> Cache:
+    """A cache before the first token, with room for some tokens; for the whole context when None."""
+    room = shape.context if room is None else room
+    zeros = jnp.zeros((batch, shape.heads, room, shape.width // shape.heads), shape.dtype)
     return Cache((zeros,) * shape.layers, (zeros,) * shape.layers, jnp.zeros((), jnp.int32))
+
+
+def longer_cache(cache: Cache, room: int) -> Cache:
+    """The same with more room."""
+
+    def padded(kept: jax.Array) -> jax.Array:
+        return jnp.pad(kept, ((0, 0), (0, 0), (0, room - kept.shape[2]), (0, 0)))
+
+    return Cache(tuple(map(padded, cache.keys)), tuple(map(padded, cache.values)), cache.length)
 
 
 def parameters(shape: Shape) -> int:

@@ -9,9 +9,10 @@ import numpy as np
 from flax import nnx
 
 from collapse_jax import checks
-from collapse_jax.networks.gpt import GPT, empty_cache
+from collapse_jax.networks.gpt import GPT, empty_cache, longer_cache
 
 TOGETHER = 16  # tokens that all prompts have are read in multiples of this, so that few programs are compiled
+ROOM = 32  # tokens that a cache begins with; it doubles, so that attention reads at most twice what is filled
 
 
 class Written(NamedTuple):
@@ -88,7 +89,8 @@ def _write(
     model = nnx.merge(graph, weights)
     batch, width = prompts.shape
     texts = jnp.pad(prompts, ((0, 0), (0, tokens)), constant_values=0 if stop is None else stop)
-    cache = empty_cache(model.shape, batch)
+    rooms = _rooms(together, width + tokens)
+    cache = empty_cache(model.shape, batch, rooms[0])
     if together:
         _, cache = model.hidden(prompts[:, :together], cache=cache)
 
@@ -96,9 +98,7 @@ def _write(
         hidden, cache = model.hidden(jax.lax.dynamic_slice_in_dim(now.texts, now.at, 1, 1), cache=now.cache)
         key, own = jax.random.split(now.key)
         logits = model.logits(hidden[:, 0]) / numbers[0]
-        drawn = (
-            logits.argmax(-1) if greedy else jax.random.categorical(own, _likely(logits, top_k, by_mass, numbers[1]))
-        )
+        drawn = logits.argmax(-1) if greedy else _drawn(own, _likely(logits, top_k, by_mass, numbers[1]))
         given = now.at + 1 < lengths
         old = jax.lax.dynamic_slice_in_dim(now.texts, now.at + 1, 1, 1)[:, 0]
         free = ~given & ~now.ended & (now.at + 1 < lengths + tokens)
@@ -116,11 +116,31 @@ def _write(
     start = _Step(
         jnp.asarray(together, jnp.int32), texts, cache, jnp.zeros(batch, bool), lengths.astype(jnp.int32), key
     )
-    last = width + tokens - 1
-    final = jax.lax.while_loop(lambda now: (now.at < last) & ~now.ended.all(), step, start)
+    final = start
+    for room in rooms:
+        final = final._replace(cache=longer_cache(final.cache, room))
+        last = min(room, width + tokens - 1)
+        final = jax.lax.while_loop(lambda now, last=last: (now.at < last) & ~now.ended.all(), step, final)
     places = jnp.arange(width + tokens)[None, :]
     blank = 0 if stop is None else stop
     return Written(jnp.where(places < final.lengths[:, None], final.texts, blank), final.lengths)
+
+
+def _rooms(filled: int, total: int) -> list[int]:
+    """How many tokens the cache has room for, one value after the other."""
+    rooms = [max(ROOM, 2 * filled)]
+    while rooms[-1] < total:
+        rooms.append(2 * rooms[-1])
+    return [*rooms[:-1], total]
+
+
+def _drawn(key: jax.Array, logits: jax.Array) -> jax.Array:
+    """(B,) a token of each distribution: one random number a row, where Gumbel's way takes one a token."""
+    weights = jnp.exp(logits - logits.max(-1, keepdims=True))
+    # Sums in parallel need not rise from one token to the next: a token of weight 0 is left out by name.
+    upto = jnp.where(weights > 0, jnp.cumsum(weights, -1), 0)
+    point = (1 - jax.random.uniform(key, (len(logits), 1), logits.dtype)) * upto.max(-1, keepdims=True)
+    return (upto >= point).argmax(-1)
 
 
 def _likely(logits: jax.Array, top_k: int | None, by_mass: bool, top_p: jax.Array) -> jax.Array:
