@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
             "  python -m collapse_jax --out here --seed 7       elsewhere, with other random numbers\n"
             "  python -m collapse_jax --preset smoke            small and coarse, in seconds\n"
             "  python -m collapse_jax images                    trained networks on handwritten digits, a few minutes\n"
+            "  python -m collapse_jax stories                   language models on stories of a model, 15 minutes\n"
             "  python -m collapse_jax figures                   list the published figures\n"
             "  python -m collapse_jax figures strong-3          reproduce one of them\n"
             "  python -m collapse_jax study --help              all options of a command\n"
@@ -140,6 +141,33 @@ def _configure_images(parser: argparse.ArgumentParser) -> None:
         default="laptop",
         help="laptop: minutes on two cores; paper: the sizes of Strong Model Collapse, MNIST only, for an accelerator; smoke: "
         "seconds, for tests (default: %(default)s)",
+    )
+
+
+def _configure_stories(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset",
+        choices=("laptop", "tinystories", "paper", "smoke"),
+        default="laptop",
+        help="laptop: stories of a small world whose truth is known, a quarter of an hour on two cores; tinystories: stories "
+        "from your disk, for an accelerator or a night; paper: GPT-2 with the numbers of Strong Model Collapse; "
+        "smoke: seconds, for tests (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--stories", metavar="PATH", help="a .txt or .jsonl file of stories, .gz or not, or a folder of them"
+    )
+    parser.add_argument(
+        "--generations",
+        type=int,
+        metavar="G",
+        help="instead of mixtures: G generations, each of which learns from what the one before wrote",
+    )
+    parser.add_argument(
+        "--fresh",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="with --generations: share of new reference stories in what a generation learns from (default: %(default)s)",
     )
 
 
@@ -242,6 +270,58 @@ def _run_images(arguments: argparse.Namespace) -> None:
     console.print(f"Picture: {name}.png in {directory}/, datasets beside it ({name}_*.nc)", soft_wrap=True)
 
 
+def _run_stories(arguments: argparse.Namespace) -> None:
+    """Strong model collapse in language models: transformers on stories that another transformer wrote.
+
+    A generator learns from reference stories and writes ten times as many tokens; students learn from mixtures of both. The
+    loss is taken on held-out reference stories. With --generations, each model learns from the one before.
+
+    A run that is killed goes on where it was when the same command is given again.
+    """
+    from collapse_jax import report, stories_study
+    from collapse_jax.data.tokens import write_tokens
+    from collapse_jax.parts import Parts
+
+    directory = report.writable_directory(arguments.out)
+    started = time.monotonic()
+
+    def announce(what: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {what}", file=sys.stderr)
+
+    size = stories_study.size(arguments.preset)
+    announce("stories and their tokens")
+    corpus = stories_study.corpus(size, arguments.seed, arguments.stories)
+    size = stories_study.prepared(size, corpus)
+    made_by = {"version": _version(), "stories": corpus.digest, "seed": arguments.seed, "size": size._asdict()}
+    console = _console()
+    if arguments.generations is not None:
+        parts = Parts(directory / "unfinished", made_by | {"fresh": arguments.fresh})
+        found = stories_study.generations(
+            corpus, size, arguments.generations, arguments.seed, parts, announce, fresh=arguments.fresh
+        )
+        report.save_datasets(directory, "stories", {"generations": found}, _provenance(arguments))
+        report.save_picture(directory, "stories_generations", stories_study.draw_generations(found))
+        parts.delete()
+        report.print_generations(console, found)
+        console.print(f"Picture: stories_generations.png in {directory}/, dataset beside it", soft_wrap=True)
+        return
+    parts = Parts(directory / "unfinished", made_by)
+    result, synthetic = stories_study.mixtures(corpus, size, arguments.seed, parts, announce)
+    if parts.found:
+        announce(f"{parts.found} finished parts were found in {parts.folder}")
+    report.save_datasets(directory, "stories", result.datasets(), _provenance(arguments))
+    report.save_picture(directory, "stories", stories_study.draw(result))
+    write_tokens(directory / "stories_synthetic.tokens", synthetic.stories, corpus.vocabulary.end)
+    corpus.vocabulary.save(directory / "stories_vocabulary.json")
+    parts.delete()
+    report.print_stories(console, result)
+    console.print(
+        f"Picture: stories.png in {directory}/, datasets beside it (stories_*.nc), and what the generator wrote "
+        "(stories_synthetic.tokens, stories_vocabulary.json)",
+        soft_wrap=True,
+    )
+
+
 def _version() -> str:
     import collapse_jax
 
@@ -298,6 +378,7 @@ COMMANDS = {
         "strong model collapse, on Gaussian data and on digits (the default)", _configure_study, _run_study
     ),
     "images": Command("strong model collapse on digits or MNIST, with networks", _configure_images, _run_images),
+    "stories": Command("strong model collapse in language models", _configure_stories, _run_stories),
     "figures": Command("published figures: list them, or make them", _configure_figures, _run_figures),
 }
 

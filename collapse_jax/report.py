@@ -15,6 +15,7 @@ from collapse_jax import digits_study, study
 from collapse_jax.sweep import mean_and_error
 
 if TYPE_CHECKING:  # Flax takes a second to load
+    from collapse_jax import stories_study
     from collapse_jax.images_study import Result
 
 FRACTION = "synthetic\nfraction"
@@ -161,6 +162,61 @@ def print_images(console: Console, result: "Result") -> None:
         console.print(agreement_sentence("Theory and measurement", gap))
         return
     console.print(wider_sentence(result.widths.total), highlight=False)
+
+
+def print_stories(console: Console, result: "stories_study.Result") -> None:
+    """What more tokens are worth to language models, the fitted floors, and samples of what the generator wrote."""
+    found = result.fractions
+    mean, error = mean_and_error(found[["total"]])
+    middle, last = (int(mean.tokens[i]) for i in (mean.sizes["tokens"] // 2 - 1, -1))
+    rows = []
+    for fraction in mean.synthetic_fraction.values:
+        at = {"synthetic_fraction": fraction}
+        spread, law = float(error.total.sel(tokens=last, **at)), result.floors.sel(at)
+        rows.append((
+            f"{fraction:g}",
+            f"{float(mean.total.sel(tokens=middle, **at)):.3f}",
+            f"{float(mean.total.sel(tokens=last, **at)):.3f} ± {spread:.3f}",
+            f"{float(law.floor):.2f} ± {float(law.floor_error):.2f}",
+            f"{float(law.floor_weight):.2f}",
+        ))  # fmt: skip
+    console.print("Stories that the generator wrote:", style="bold")
+    for text in result.samples:
+        console.print(f"  {text}", highlight=False, soft_wrap=True)
+    _print_table(
+        console,
+        f"{found.total.attrs['long_name'].capitalize()} ({found.total.attrs['units']}), "
+        f"{found.attrs['parameters']:,} parameters",
+        (
+            FRACTION,
+            f"after\n{middle:,} tokens",
+            f"after\n{last:,} tokens",
+            "fitted\nfloor",
+            "weight of a\nlaw with floor",
+        ),
+        rows,
+    )
+    console.print(
+        f"The generator, trained on {found.attrs['generator_tokens']:,} tokens, has "
+        f"{found.attrs['generator_excess']:.3f} itself.",
+        highlight=False,
+    )
+
+
+def print_generations(console: Console, found: xr.Dataset) -> None:
+    """Each measure by generation, mean and standard error over chains."""
+    mean, error = mean_and_error(found)
+    names = [name for name in found.data_vars if mean[name].notnull().any()]
+    rows = [
+        [str(generation)] + [f"{float(mean[name].sel(at)):.3f} ± {float(error[name].sel(at)):.3f}" for name in names]
+        for generation in found.generation.values
+        for at in [{"generation": generation}]
+    ]
+    references = {name: found.attrs.get("entropy" if name == "entropy" else f"reference_{name}") for name in names}
+    rows.insert(0, ["reference", *("" if value is None else f"{value:.3f}" for value in references.values())])
+    _print_table(
+        console, "Generations, each of which learns from the one before", ["generation", *map(str, names)], rows
+    )
 
 
 def gain_sentence(total: xr.DataArray) -> str:

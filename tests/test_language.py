@@ -98,6 +98,20 @@ def test_gradients_in_pieces_are_gradients_at_once() -> None:
     same(weights(once), weights(pieces), atol=2e-5)
 
 
+def test_the_rate_rises_along_a_line_and_falls_along_a_cosine() -> None:
+    numbers = language._Numbers(*SCHOOLING._replace(steps=100, learning_rate=2.0, warmup=0.2, weight_decay=0.0)[:7])
+    weights = jnp.zeros(3)
+    optimiser = language._optimiser(numbers)
+    state, found = optimiser.init(weights), []
+    for _ in range(101):
+        change, state = optimiser.update(
+            jnp.ones(3) / 2, state, weights
+        )  # AdamW changes by its rate at equal gradients
+        found.append(-float(change[0]))
+    np.testing.assert_allclose(found[:20], 0.1 * np.arange(20), atol=1e-6)
+    np.testing.assert_allclose([found[20], found[60], found[100]], [2.0, 1.1, 0.2], rtol=1e-5)
+
+
 def test_loss_is_the_mean_surprise_of_the_next_token() -> None:
     found = school(KEY, SHAPE, batches, HELD_OUT, SCHOOLING._replace(steps=2, evaluations=1))
     logits = np.asarray(found.model(jnp.asarray(HELD_OUT[:, :-1])), float)
@@ -153,10 +167,20 @@ def test_only_what_counts_is_learned() -> None:
 def test_predicted_memory_is_near_what_the_compiler_asks_for(sizes: tuple[int, int, int, int]) -> None:
     vocabulary, length, width, layers = sizes
     shape = Shape(vocabulary, length, width, layers, heads=4)
-    weights = jax.eval_shape(lambda: language._start(KEY, shape, SCHOOLING, 1))
+    weights = jax.eval_shape(lambda: language._start(KEY, shape, language._Numbers(*SCHOOLING[:7]), 1))
     given = Lesson(jax.ShapeDtypeStruct((1, 8, length + 1), jnp.int32))
     total = jax.ShapeDtypeStruct((), jnp.float32)
-    args = language._graph(shape), SCHOOLING, weights.weights, weights.moments, total, given, KEY, 0
+    args = (
+        language._graph(shape),
+        1,
+        language._Numbers(*SCHOOLING[:7]),
+        weights.weights,
+        weights.moments,
+        total,
+        given,
+        KEY,
+        0,
+    )
     found = language._steps.lower(*args).compile().memory_analysis()
     asked = found.temp_size_in_bytes + found.argument_size_in_bytes
     assert 0.75 < memory_needed(shape, 8, length) / asked < 1.33

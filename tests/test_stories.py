@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from collapse_jax.data.places import named
-from collapse_jax.data.stories import divided, read_stories
+from collapse_jax.data.stories import divided, huggingface_stories, read_stories
 
 STORIES = ["A cat sat.\nIt slept.", "Bé ran — far.", "The end came."]
 
@@ -56,3 +59,20 @@ def test_the_real_sample_is_read() -> None:
     stories = read_stories(named() / "tinystories" / "tinystories_pool.jsonl.gz")  # type: ignore[operator]
     assert len(stories) == 18_238
     assert sum(story.startswith("Once upon a time") for story in stories) > 1000
+
+
+def test_stories_of_the_hub_are_read_as_they_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(name: str, split: str, streaming: bool) -> Iterator[dict[str, str]]:
+        assert (name, split, streaming) == ("someone/stories", "validation", True)
+        yield from ({"text": text} for text in ("one ", "", "two", "one"))
+        raise AssertionError("more was read than was asked for")
+
+    hub = ModuleType("datasets")
+    hub.load_dataset = load_dataset  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "datasets", hub)
+    assert huggingface_stories("someone/stories", split="validation", most=2) == ["one", "two"]
+    with pytest.raises(ValueError, match="field is 'story'; the rows of someone/stories have text"):
+        huggingface_stories("someone/stories", split="validation", field="story")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ImportError, match=r"pip install \"collapse_jax\[huggingface\]\""):
+        huggingface_stories("someone/stories")

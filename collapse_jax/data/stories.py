@@ -60,6 +60,41 @@ def read_stories(path: str | os.PathLike[str], *, field: str = "text", most: int
     return list(found)
 
 
+def huggingface_stories(name: str, *, split: str = "train", field: str = "text", most: int | None = None) -> list[str]:
+    """Stories of a data set of the Hugging Face hub, such as "roneneldan/TinyStories"; it is read as it arrives.
+
+    Args:
+        name: of the data set.
+        split: of it.
+        field: what holds the story.
+        most: stop after so many.
+
+    Returns:
+        As :func:`read_stories`.
+
+    Raises:
+        ImportError: where the library ``datasets`` is not installed.
+        ValueError: where the rows have no such field, or none holds a story.
+    """
+    try:
+        from datasets import load_dataset  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError(
+            'huggingface_stories needs the library datasets: python -m pip install "collapse_jax[huggingface]"'
+        ) from error
+    found: dict[str, None] = {}
+    for row in load_dataset(name, split=split, streaming=True):
+        if field not in row:
+            raise ValueError(f"field is {field!r}; the rows of {name} have {', '.join(row)}")
+        if row[field].strip():
+            found[row[field].strip()] = None
+        if most is not None and len(found) >= most:
+            break
+    if not found:
+        raise ValueError(f"{name} holds no story in its field {field!r}")
+    return list(found)
+
+
 def divided(stories: Sequence[str], held_out: int, seed: int) -> Divided:
     """Stories in random order, the first ``held_out`` set aside.
 

@@ -188,10 +188,10 @@ class _Order:
             ("real", mixture.real, int((~self.taught).sum())),
             ("synthetic", mixture.synthetic, int(self.taught.sum())),
         ):
-            there = (len(tokens) - 1) // mixture.length
+            there = max(len(tokens) - 1, 0) // mixture.length
             if needed > there:
                 raise ValueError(
-                    f"windows is {mixture.windows:,}, of which {needed:,} are {name}; the {name} tokens have {max(there, 0):,} "
+                    f"windows is {mixture.windows:,}, of which {needed:,} are {name}; the {name} tokens have {there:,} "
                     f"of length {mixture.length}. Use fewer windows, or another synthetic_fraction"
                 )
 

@@ -6,13 +6,24 @@ from collapse_jax.figures.images import IMAGES
 from collapse_jax.figures.iterated import ITERATED
 from collapse_jax.figures.kernels import KERNELS
 from collapse_jax.figures.mixing import MIXING
+from collapse_jax.figures.stories import STORIES
 from collapse_jax.figures.strong_collapse import STRONG_COLLAPSE
 from collapse_jax.figures.tails import TAILS
 from collapse_jax.figures.verification import VERIFICATION
 
 FIGURES: dict[str, Figure] = {
     figure.name: figure
-    for figure in (*STRONG_COLLAPSE, *ITERATED, *DEMYSTIFIED, *KERNELS, *MIXING, *IMAGES, *TAILS, *VERIFICATION)
+    for figure in (
+        *STRONG_COLLAPSE,
+        *ITERATED,
+        *DEMYSTIFIED,
+        *KERNELS,
+        *MIXING,
+        *IMAGES,
+        *STORIES,
+        *TAILS,
+        *VERIFICATION,
+    )
 }
 
 __all__ = ["FIGURES", "Figure"]

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from collapse_jax import checks
 from collapse_jax.networks.checkpoint import Checkpoint
 from collapse_jax.networks.gpt import GPT, Shape, parameters
-from collapse_jax.networks.lesson import Lesson, check_lesson, lesson, loss_of, stacked
+from collapse_jax.networks.lesson import Lesson, check_lesson, lesson, loss_of, stacked, surprises
 from collapse_jax.networks.memory import free_memory
 
 STRETCH = 16  # steps in one call of the compiled loop
@@ -35,8 +35,8 @@ class Schooling(NamedTuple):
         warmup: share of the steps, in [0, 1).
         weight_decay: of matrices; norms and biases have none.
         clip: largest norm of a gradient.
+        beta1: decay of AdamW's first moments, and ``beta2`` of the second.
         accumulate: passes whose gradients make one update; it divides the batch.
-        betas: decay of AdamW's first and second moments.
         evaluations: how often, at equal distances, the loss on held-out windows is taken.
     """
 
@@ -45,8 +45,9 @@ class Schooling(NamedTuple):
     warmup: float = 0.05
     weight_decay: float = 0.1
     clip: float = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.95
     accumulate: int = 1
-    betas: tuple[float, float] = (0.9, 0.95)
     evaluations: int = 10
 
 
@@ -57,7 +58,8 @@ class Schooled(NamedTuple):
         model: with its last weights.
         steps: (E,) the evaluations.
         tokens: (E,) tokens seen until then.
-        losses: (E,) mean training loss since the one before, nats a token; ``held_out`` (E,) loss on the held-out windows.
+        losses: (E,) mean training loss since the one before, nats a token; ``held_out`` (E,) the same on the held-out
+            windows, each counted token weighing alike.
     """
 
     model: GPT
@@ -207,10 +209,12 @@ def _train(
     held_out = jax.tree.map(jnp.asarray, lesson(held_out))
     _check_schooling(schooling)
     check_lesson("held_out", held_out, shape)
-    edges = np.ceil(schooling.steps * np.arange(schooling.evaluations + 1) / schooling.evaluations)
-    edges = np.unique(edges.astype(int))
-    graph = _graph(shape)
-    state = _placed(_start(key, shape, schooling, len(edges) - 1), mesh, key.ndim == 1)
+    edges, graph, numbers = (
+        _edges(schooling),
+        _graph(shape),
+        _Numbers(*map(np.float32, schooling[: len(_Numbers._fields)])),
+    )
+    state = _placed(_start(key, shape, numbers, len(edges) - 1), mesh, key.ndim == 1)
     done, store = 0, None
     if keeper.checkpoint is not None:
         store = Checkpoint(keeper.checkpoint, _made_by(key, shape, schooling, keeper.made_by))
@@ -227,7 +231,9 @@ def _train(
             size = lessons.tokens.shape[-2] * (lessons.tokens.shape[-1] - 1)
             _check_lessons(lessons, shape, schooling, key)
             lessons = _spread(lessons, mesh)
-            weights, moments, total = _steps(graph, schooling, weights, moments, total, lessons, key, start)
+            weights, moments, total = _steps(
+                graph, schooling.accumulate, numbers, weights, moments, total, lessons, key, start
+            )
         losses = total / int(edges[turn + 1] - edges[turn])
         _check_finite(losses, edges[turn : turn + 2], schooling, store)
         found = _held_out(graph, weights, held_out, key.ndim == 1)
@@ -257,36 +263,61 @@ def _graph(shape: Shape) -> Any:
     return nnx.split(nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0))))[0]
 
 
-def _optimiser(schooling: Schooling) -> optax.GradientTransformation:
-    warm = max(1, round(schooling.warmup * schooling.steps))
-    rate = optax.warmup_cosine_decay_schedule(
-        0.0, schooling.learning_rate, warm, max(schooling.steps, warm + 1), schooling.learning_rate / 10
-    )
+class _Numbers(NamedTuple):
+    """The first fields of a :class:`Schooling`, traced: a program serves all their values."""
+
+    steps: Any
+    learning_rate: Any
+    warmup: Any
+    weight_decay: Any
+    clip: Any
+    beta1: Any
+    beta2: Any
+
+
+def _edges(schooling: Schooling) -> np.ndarray:
+    """The steps of the evaluations, after 0; whole stretches where there are many, because each length is compiled."""
+    stretch = STRETCH if schooling.steps >= 2 * STRETCH * schooling.evaluations else 1
+    edges = schooling.steps * np.arange(schooling.evaluations + 1) / schooling.evaluations
+    return np.unique([*(stretch * np.ceil(edges[:-1] / stretch)).astype(int), schooling.steps])
+
+
+def _optimiser(numbers: _Numbers) -> optax.GradientTransformation:
+    warm = jnp.maximum(1.0, jnp.round(numbers.warmup * numbers.steps))
+
+    def rate(step: Any) -> jax.Array:
+        """Up along a line, down along half a cosine to a tenth."""
+        done = jnp.clip((step - warm) / jnp.maximum(numbers.steps - warm, 1.0), 0, 1)
+        falling = 0.1 + 0.45 * (1 + jnp.cos(jnp.pi * done))
+        return numbers.learning_rate * jnp.where(step < warm, step / warm, falling)
+
     return optax.chain(
-        optax.clip_by_global_norm(schooling.clip),
+        optax.clip_by_global_norm(numbers.clip),
         optax.adamw(
             rate,
-            *schooling.betas,
-            weight_decay=schooling.weight_decay,
+            numbers.beta1,
+            numbers.beta2,
+            weight_decay=numbers.weight_decay,
             mask=lambda weights: jax.tree.map(lambda leaf: leaf.ndim > 1, weights),
         ),
     )
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def _start(key: jax.Array, shape: Shape, schooling: Schooling, evaluations: int) -> _State:
+@partial(jax.jit, static_argnums=(1, 3))
+def _start(key: jax.Array, shape: Shape, numbers: _Numbers, evaluations: int) -> _State:
     def one(key: jax.Array) -> _State:
         weights = nnx.state(GPT(shape, rngs=nnx.Rngs(jax.random.fold_in(key, 0))))
         empty = jnp.full(evaluations, jnp.nan, jnp.float32)
-        return _State(weights, _optimiser(schooling).init(weights), empty, empty)
+        return _State(weights, _optimiser(numbers).init(weights), empty, empty)
 
     return jax.vmap(one)(key) if key.ndim else one(key)
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3, 4))
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3, 4, 5))
 def _steps(
     graph: Any,
-    schooling: Schooling,
+    passes: int,
+    numbers: _Numbers,
     weights: Any,
     moments: Any,
     total: jax.Array,
@@ -295,7 +326,7 @@ def _steps(
     start: Any,
 ) -> tuple[Any, Any, jax.Array]:
     """One update for each of K lessons; adds up their losses."""
-    one = partial(_update, graph, schooling)
+    one = partial(_update, graph, passes, numbers)
     every = jax.vmap(one, in_axes=(0, 0, 0, None)) if key.ndim else one
 
     def update(carry: tuple[Any, Any, jax.Array], now: tuple[Lesson, jax.Array]) -> tuple[Any, None]:
@@ -308,11 +339,11 @@ def _steps(
 
 
 def _update(
-    graph: Any, schooling: Schooling, state: tuple[Any, Any], given: Lesson, key: jax.Array, index: jax.Array
+    graph: Any, passes: int, numbers: _Numbers, state: tuple[Any, Any], given: Lesson, key: jax.Array, index: jax.Array
 ) -> tuple[Any, Any, jax.Array]:
     """Weights and moments after one step of one network, and the loss before it."""
     weights, moments = state
-    key, passes = jax.random.fold_in(jax.random.fold_in(key, 1), index), schooling.accumulate
+    key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
 
     def loss(weights: Any, part: Lesson, key: jax.Array) -> jax.Array:
         return loss_of(nnx.merge(graph, weights), part, key).mean()
@@ -327,7 +358,7 @@ def _update(
         zero = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, weights)
         sums = jax.lax.scan(add, zero, (parts, jax.random.split(key, passes)))[0]
         value, gradient = jax.tree.map(lambda leaf: leaf / passes, sums)
-    change, moments = _optimiser(schooling).update(gradient, moments, weights)
+    change, moments = _optimiser(numbers).update(gradient, moments, weights)
     return optax.apply_updates(weights, change), moments, value
 
 
@@ -337,9 +368,10 @@ def _held_out(graph: Any, weights: Any, windows: Lesson, together: bool) -> jax.
         model = nnx.merge(graph, weights)
 
         def loss(window: Lesson) -> jax.Array:
-            return loss_of(model, jax.tree.map(lambda leaf: leaf[None], window))[0]
+            return surprises(model, jax.tree.map(lambda leaf: leaf[None], window)).sum()
 
-        return jax.lax.map(loss, windows, batch_size=min(EVALUATED, len(windows.tokens))).mean()
+        total = jax.lax.map(loss, windows, batch_size=min(EVALUATED, len(windows.tokens))).sum()
+        return total / (windows.tokens[:, 1:].size if windows.counted is None else windows.counted.sum())
 
     found = jax.lax.map(one, weights) if together else one(weights)
     return found.astype(jnp.float32)
@@ -455,4 +487,4 @@ def _check_finite(losses: jax.Array, steps: np.ndarray, schooling: Schooling, st
 def _made_by(key: jax.Array, shape: Shape, schooling: Schooling, more: Mapping[str, Any] | None) -> dict[str, Any]:
     sizes = {name: str(value) for name, value in vars(shape).items()}
     words = np.asarray(jax.random.key_data(key)).ravel().tolist()
-    return {**sizes, **schooling._asdict(), "betas": list(schooling.betas), "key": words, **(more or {})}
+    return {**sizes, **schooling._asdict(), "key": words, **(more or {})}
