@@ -11,8 +11,8 @@ from scipy import stats
 
 import collapse_jax as cj
 from collapse_jax import Verified
-from collapse_jax.theory import breakdown_band, majority, verified_student, verifier_rates
-from collapse_jax.verification import bivariate
+from collapse_jax.theory import breakdown_band, majority, student, verified_student, verifier_rates
+from collapse_jax.verification import bivariate, given
 
 PI = math.pi
 PROBLEMS = {
@@ -132,6 +132,77 @@ def test_drawn_students_agree_with_the_theory(ratio, ridge, loss):
             values = np.asarray(getattr(students, name))
             error = values.std(ddof=1) / math.sqrt(48)
             assert abs(values.mean() - getattr(exact, name)) < 4 * error + 3 / dim, (problem, name)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 6.0])
+def test_drawn_students_agree_with_the_theory_at_small_ridge(ratio):
+    """Labels that a plane separates and a ridge of 1e-6: scores of hundreds, and V of millions."""
+    dim = 100
+    for problem in (Verified(1.5, generator=PI / 4), Verified(1.5, generator=PI / 3, verifier=PI / 6)):
+        exact = verified_student(problem, ratio * dim, dim, 1e-6)
+
+        def one(key, problem=problem):
+            return cj.simulate.verified_student(key, problem, round(ratio * dim), dim, 1e-6)
+
+        students = jax.jit(lambda keys, one=one: jax.lax.map(one, keys))(jax.random.split(jax.random.key(6), 32))
+        values = np.asarray(students.cosine)
+        assert abs(values.mean() - exact.cosine) < 4 * values.std(ddof=1) / math.sqrt(32) + 3 / dim, problem
+
+
+KINDS = {
+    "random errors": lambda x: Verified(x["s"], error=x["p"], kept_right=x["phi"], kept_wrong=x["psi"]),
+    "generator": lambda x: Verified(x["s"], generator=x["generator"]),
+    "oracle": lambda x: Verified(x["s"], generator=x["generator"], kept_wrong=0.0),
+    "verifier": lambda x: Verified(x["s"], generator=x["generator"], verifier=x["verifier"]),
+    "self": lambda x: Verified(x["s"], generator=x["generator"], verifier=x["generator"], correlation=1.0),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_equations_of_every_student_settle(kind):
+    """At n / d from 0.01 to 1e6 and ridges from 1e-10 to 1e3: slopes of the potential vanish, in units of what they balance."""
+    rng, count = np.random.default_rng(0), 40
+    ranges = {"s": (0.1, 6), "generator": (0, PI), "verifier": (0, PI), "p": (0, 1), "phi": (0.01, 1), "psi": (0, 1)}
+    cases = {name: jnp.asarray(rng.uniform(*ends, count)) for name, ends in ranges.items()}
+    cases["ratio"], cases["ridge"] = (jnp.asarray(10 ** rng.uniform(*ends, count)) for ends in ((-2, 6), (-10, 3)))
+
+    def one(case):
+        problem = KINDS[kind](case)
+        equations = student.Problem(student.law_of(given(problem)[0]), case["ratio"], case["ridge"])
+        flat, _ = student.solve(equations)
+        pulled = case["ridge"] * jnp.linalg.norm(flat[:4]) + flat[3] / (jnp.exp(flat[4]) * case["ratio"])
+        scale = pulled * jnp.ones(5).at[4].set(flat[3])
+        return student.slopes(equations, flat) / scale, verified_student(problem, case["ratio"], 1.0, case["ridge"])
+
+    slopes, students = jax.jit(lambda cases: jax.lax.map(one, cases, batch_size=20))(cases)
+    assert np.abs(slopes).max() < 1e-6
+    assert np.isfinite(students).all()
+
+
+def test_students_have_slopes_in_every_number():
+    """Reverse mode against central differences, at a moderate and at a tiny ridge."""
+
+    def accuracy(x):
+        problem = Verified(x[0], generator=x[1], verifier=x[2], kept_right=x[3], kept_wrong=x[4])
+        return verified_student(problem, x[5], 1.0, jnp.exp(x[6])).accuracy
+
+    value, slope = jax.jit(accuracy), jax.jit(jax.grad(accuracy))
+    for log_ridge in (-3.0, -14.0):
+        x, steps = jnp.array([1.5, 1.0, 0.5, 0.9, 0.7, 4.0, log_ridge]), 1e-4 * jnp.eye(7)
+        expected = [(value(x + step) - value(x - step)) / 2e-4 for step in steps]
+        assert_allclose(slope(x), expected, rtol=1e-4, atol=1e-8)
+
+
+def test_students_in_float32_keep_four_digits():
+    for make in (lambda s: Verified(s, error=0.3), lambda s: Verified(s, generator=1.0, verifier=0.5)):
+        for ratio, ridge in [(4.0, 1e-2), (0.5, 0.1), (10.0, 1e-5)]:
+            single, double = (verified_student(make(jnp.asarray(1.5, t)), ratio, 1.0, ridge) for t in ("f4", "f8"))
+            assert single.cosine.dtype == jnp.float32
+            assert_allclose(single, double, rtol=1e-4)
+
+
+def test_nothing_kept_is_no_student():
+    assert np.isnan(verified_student(Verified(1.5, error=1.0, kept_wrong=0.0), 100, 10, 0.1).cosine)
 
 
 def test_squared_loss_is_ridge_regression_of_the_librarys_own_potential():
