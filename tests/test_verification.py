@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy import stats
+from scipy import optimize, stats
 
 import collapse_jax as cj
 from collapse_jax import Verified
+from collapse_jax.simulate.logistic import fit
+from collapse_jax.simulate.verification import draw
 from collapse_jax.theory import breakdown_band, majority, student, verified_student, verifier_rates
 from collapse_jax.verification import bivariate, given
 
@@ -226,6 +228,29 @@ def test_much_data_find_the_direction_of_the_labels():
     assert less < off / 3 < 0.005
     oracle = verified_student(Verified(1.5, generator=PI / 4, kept_wrong=0.0), 1e9, 100, 1e-3)
     assert float(oracle.cosine) > plain.cosine + 0.1
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("ridge", [1e-1, 1e-3, 1e-5])
+def test_drawn_students_minimise_their_objective(ridge, squared):
+    """SciPy on the same samples finds the same weights, alone and among others that share the inputs."""
+    problem = given(Verified(1.5, generator=1.0, verifier=0.5))[0]
+    drawn = draw(jax.random.key(3), problem, 300, 20)
+    inputs = np.asarray(drawn.noise) + np.asarray(drawn.offset)[:, None] * np.eye(20)[0]
+    labels, kept = np.asarray(drawn.labels), np.asarray(drawn.kept)
+
+    def objective(w):
+        margins = labels * (inputs @ w)
+        loss = (1 - margins) ** 2 / 2 if squared else np.logaddexp(0, -margins)
+        slope = margins - 1 if squared else -1 / (1 + np.exp(margins))
+        return (kept * loss).mean() + ridge / 2 * w @ w, inputs.T @ (kept * slope * labels) / 300 + ridge * w
+
+    options = {"maxiter": 20_000, "maxfun": 20_000, "ftol": 1e-16, "gtol": 1e-11}
+    best = optimize.minimize(objective, np.zeros(20), jac=True, method="L-BFGS-B", options=options).x
+    ridges = ridge * jnp.array([1.0, 10.0])
+    found = jax.jit(jax.vmap(lambda ridge: fit(drawn, ridge, squared)))(ridges)
+    assert_allclose(found[0], best, atol=2e-5 * np.abs(best).max())
+    assert_allclose(fit(drawn, ridges[1], squared), found[1], rtol=1e-4, atol=1e-5)
 
 
 def test_students_batch_and_have_slopes():
