@@ -13,7 +13,15 @@ import collapse_jax as cj
 from collapse_jax import Verified
 from collapse_jax.simulate.logistic import fit
 from collapse_jax.simulate.verification import draw
-from collapse_jax.theory import breakdown_band, majority, student, verified_student, verifier_rates
+from collapse_jax.theory import (
+    breakdown_band,
+    lookalike_student,
+    majority,
+    rates_of_scores,
+    student,
+    verified_student,
+    verifier_rates,
+)
 from collapse_jax.verification import bivariate, given
 
 PI = math.pi
@@ -221,6 +229,81 @@ def test_squared_loss_is_ridge_regression_of_the_librarys_own_potential():
     assert_allclose(found, expected, rtol=1e-3)
 
 
+def test_lemma_c_1_graded_scores_have_the_rates_of_labels_drawn_from_them():
+    """Labels that are right with probability s, kept with probability 0.1 + 0.8 s: p, phi and psi counted over the draws."""
+    rng, n = np.random.default_rng(0), 400_000
+    scores = rng.beta(2, 1.5, n)
+    chance = 0.1 + 0.8 * scores
+    right, kept = rng.random(n) < scores, rng.random(n) < chance
+    counted = [1 - right.mean(), kept[right].mean(), kept[~right].mean()]
+    rates = rates_of_scores(scores, chance)
+    assert_allclose(rates[:3], counted, atol=4 * 0.5 / math.sqrt(0.4 * n))
+    # Labels of 0 or 1 and decisions of 0 or 1 are the special case.
+    assert_allclose(rates_of_scores(right.astype(float), kept.astype(float))[:3], counted, rtol=1e-9)
+    # Right labels are the majority of what is kept exactly below the breakdown point.
+    assert (float((chance * scores).mean()) > float((chance * (1 - scores)).mean())) == (rates.error < rates.breakdown)
+
+
+def test_the_proxy_chooses_the_verifier_that_trains_the_better_student():
+    """Rates counted on 2,000 checked samples rank three linear verifiers as the exact students of their selections do."""
+    rng, angles = np.random.default_rng(1), (0.2, 0.7, 1.3)
+    y = rng.choice([-1, 1], 2000)
+    x = rng.normal(size=(2000, 3)) + 1.5 * y[:, None] * np.eye(3)[0]
+    label = np.sign(x @ [math.cos(1.2), math.sin(1.2), 0])
+    proxies = [
+        rates_of_scores((label == y) * 1.0, (label * (x @ [math.cos(v), 0, math.sin(v)]) > 0) * 1.0).breakdown
+        for v in angles
+    ]
+    students = [verified_student(Verified(1.5, generator=1.2, verifier=v), 1000, 100, 1e-2).accuracy for v in angles]
+    assert proxies == sorted(proxies, reverse=True)
+    assert students == sorted(students, reverse=True)
+
+
+@pytest.mark.parametrize("opposite", [True, False])
+def test_proposition_f_1_is_the_student_of_inputs_with_these_products(opposite):
+    """SciPy on unit inputs, each of which has a direction of its own beside its class's; and the printed four equations."""
+    counts, ridge, same = np.array([[9, 5], [8, 3]]), 0.02, 0.3
+    other, n = (-same if opposite else 0.0), 30
+    y, label = np.repeat([1, 1, -1, -1], counts.ravel()), np.repeat([1, -1, -1, 1], counts.ravel())
+    classes = np.outer(y, [1, 0]) if opposite else np.stack([y > 0, y < 0], 1)
+    inputs = np.concatenate([math.sqrt(same) * classes, math.sqrt(1 - same) * np.eye(y.size)], 1)
+
+    def objective(w):
+        margins = label * (inputs @ w)
+        slope = -label / (1 + np.exp(margins)) / n
+        return np.logaddexp(0, -margins).sum() / n + ridge / 2 * w @ w, inputs.T @ slope + ridge * w
+
+    w = optimize.minimize(objective, np.zeros(inputs.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-10}).x
+    fresh = math.sqrt(same) * np.array([[1, 0], [-1, 0] if opposite else [0, 1]]) @ w[:2]
+    found = lookalike_student(counts, n, ridge, same=same, other=other)
+    assert_allclose(found.scores, fresh, rtol=1e-6)
+    (A, B), (D, C) = np.asarray(found.weights)
+    (n11, n10), (n00, n01) = counts
+    for left, sign, own, cross in [
+        (A, 1, same, other),
+        (B, -1, same, other),
+        (C, 1, other, same),
+        (D, -1, other, same),
+    ]:
+        score = own * (n11 * A - n10 * B) + cross * (n01 * C - n00 * D)
+        assert_allclose(n * ridge * left, 1 / (1 + np.exp(sign * score + (1 - same) * left)), rtol=1e-9)
+
+
+def test_proposition_f_1_tends_to_theorem_4_2():
+    """Expected counts at phi = 0.9, psi = 0.3, p* = 3/4: all right below, all wrong above, however large N."""
+    for other in (-0.2, 0.0):
+        for n in (1e3, 1e6):
+            for p, expected in ((0.74, 1.0), (0.76, 0.0)):
+                row = [n / 2 * (1 - p) * 0.9, n / 2 * p * 0.3]
+                assert lookalike_student([row, row], n, 1e-3, same=0.2, other=other).accuracy == expected
+    # Drawn counts decide by majority.
+    rng, n, p = np.random.default_rng(0), 400, 0.73
+    draws = np.stack([rng.multinomial(n, [(1 - p) * 0.9, p * 0.3, 1 - (1 - p) * 0.9 - p * 0.3]) for _ in range(2000)])
+    counts = jnp.asarray(np.stack([draws[:, :2] / 2, draws[:, :2] / 2], 1))
+    right = jax.vmap(lambda c: lookalike_student(c, n, 0.1, same=0.2, other=-0.2).accuracy)(counts)
+    assert abs(float(right.mean()) - majority(n, p, 0.9, 0.3)) < 4 * 0.5 / math.sqrt(2000) + 0.01
+
+
 def test_much_data_find_the_direction_of_the_labels():
     """Without a verifier a student with infinitely many samples becomes its generator, with an oracle better."""
     plain, weaker = (verified_student(Verified(1.5, generator=PI / 4), 1e9, 100, ridge) for ridge in (1e-3, 1e-4))
@@ -308,6 +391,11 @@ def test_bad_problems_are_named():
         ),
         (lambda: verified_student(Verified(1.0, error=0.1), 10, 10, 0.0), "ridge is 0; it must be finite and above 0"),
         (lambda: verified_student(Verified(1.0, error=0.1), 10, 10, 1.0, loss="hinge"), "loss is 'hinge'"),
+        (lambda: rates_of_scores([0.5, 2.0], [1.0, 1.0]), r"scores is 2 at index 1; it must be between 0 and 1"),
+        (
+            lambda: lookalike_student(jnp.ones((2, 2)), 4, 0.1, same=0.1, other=0.2),
+            "same less the size of other is -0.1; it must be at least 0",
+        ),
         (
             lambda: cj.simulate.verified_student(jax.random.key(0), Verified(1.0, error=0.1), 10, 2, 1.0),
             "dim is 2; it must be a whole number, at least 3",

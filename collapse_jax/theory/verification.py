@@ -80,6 +80,41 @@ def _rates(numbers: Given) -> Rates:
     return Rates(error, right, wrong, right / (right + wrong))
 
 
+def rates_of_scores(scores: Any, kept: Any) -> Rates:
+    """A verifier's rates and breakdown point, counted on synthetic samples that were checked: the proxy that chooses one.
+
+    Nothing is trained: of several verifiers, the one with the largest ``breakdown`` selects the best labels, and it helps where
+    ``error`` is below it.
+
+    Args:
+        scores: (n,) in [0, 1], how right each synthetic label is: 0 or 1, or a probability or a graded score.
+        kept: (n,) in [0, 1], whether the verifier keeps each, or the probability that it does.
+
+    Returns:
+        :class:`Rates`; for many verifiers map it over ``kept`` with ``jax.vmap``.
+
+    Raises:
+        ValueError: for values outside their ranges, or shapes that differ.
+
+    Source: *Beyond Model Collapse*, Appendix C, Lemma C.1: ``p = 1 - E[s]``, ``phi = E[q s] / (1 - p)``,
+    ``psi = E[q (1 - s)] / p``; Theorem 4.2 for p*, which its experiments use as a proxy for the quality of what is selected.
+
+    Example:
+        >>> scores = jnp.array([1.0, 1.0, 1.0, 0.0, 0.0])
+        >>> [round(float(rate), 3) for rate in rates_of_scores(scores, jnp.array([1.0, 1.0, 0.0, 1.0, 0.0]))]
+        [0.4, 0.667, 0.5, 0.571]
+    """
+    scores = checks.real("scores", scores)
+    kept = checks.real("kept", kept, scores.dtype)
+    if scores.ndim != 1:
+        raise ValueError(f"scores has shape {scores.shape}; it must be (n,): one score a synthetic sample")
+    checks.shape("kept", kept, scores.shape, "one number a score")
+    valid = checks.fraction("scores", scores) & checks.fraction("kept", kept)
+    error = 1 - scores.mean()
+    right, wrong = (kept * scores).mean() / (1 - error), (kept * (1 - scores)).mean() / error
+    return checks.poison(Rates(error, right, wrong, right / (right + wrong)), valid)
+
+
 def breakdown_band(kept_right: Any, kept_wrong: Any, tolerance: Any) -> tuple[jax.Array, jax.Array]:
     """Error rates below which and above which the outcome is sure where kept numbers may be off by a share ``tolerance``.
 
