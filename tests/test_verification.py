@@ -211,6 +211,17 @@ def test_students_in_float32_keep_four_digits():
             assert_allclose(single, double, rtol=1e-4)
 
 
+def test_lines_of_the_third_figure_have_no_gaps():
+    """Samples from 100 to 1e5, ridge 0.001, for the generator of 900 samples: separable labels with every verifier."""
+    angle = jnp.arccos(verified_student(Verified(1.5, error=0.0), 900, 100, 1e-6, loss="squared").cosine)
+    counts = jnp.geomspace(100, 1e5, 25)
+    for verifier in (None, PI / 24, PI / 12):
+        problem = Verified(1.5, generator=angle, verifier=verifier)
+        errors = 1 - jax.vmap(lambda n, problem=problem: verified_student(problem, n, 100, 1e-3).accuracy)(counts)
+        assert np.isfinite(errors).all()
+        assert np.all(np.diff(errors) < 0)
+
+
 def test_nothing_kept_is_no_student():
     assert np.isnan(verified_student(Verified(1.5, error=1.0, kept_wrong=0.0), 100, 10, 0.1).cosine)
 
