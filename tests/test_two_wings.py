@@ -101,6 +101,106 @@ PAIRS = {
         _chains,
     ),
 }
+
+
+def _numbers_from(**ranges):
+    """Numbers in these ranges, one set a configuration; those that count something are whole, and uniform in logarithm."""
+
+    def cases(seed, projected):
+        rng = np.random.default_rng(seed)
+        return {
+            name: np.round(10 ** rng.uniform(*np.log10(ends), CONFIGURATIONS))
+            if name in COUNTED
+            else rng.uniform(*ends, CONFIGURATIONS)
+            for name, ends in ranges.items()
+        }
+
+    return cases
+
+
+COUNTED = ("samples", "last")
+
+
+def _skills(case):
+    """A fraction of real data, the rest cut and narrowed."""
+    real, cut = cj.skills.zipf(case["exponent"]), cj.skills.zipf(case["exponent"] * case["narrow"], last=case["last"])
+    return cj.skills.mix(case["fraction"], real, cut)
+
+
+def _skill_chain(case):
+    return case["exponent"], case["samples"] * jnp.array([1.0, 0.5, 2.0]), case["fraction"]
+
+
+def _verified(case):
+    return cj.Verified(
+        case["separation"],
+        generator=case["generator"],
+        kept_right=case["right"],
+        kept_wrong=case["wrong"],
+        verifier=case["verifier"],
+    )
+
+
+def _student(found):
+    return {"total": found.accuracy, "agreement": found.agreement, "cosine": found.cosine}
+
+
+SKILLS = {"exponent": (1.3, 2.5), "samples": (10, 1e6), "last": (10, 1e4), "fraction": (0, 0.2), "narrow": (1, 1.5)}
+STUDENTS = {
+    "separation": (0.8, 2),
+    "generator": (0.2, 2),
+    "verifier": (0.2, 2),
+    "right": (0.6, 1),
+    "wrong": (0.2, 1),
+    "ridge": (0.003, 0.1),
+}
+BIGRAMS = {"exponent": (1.3, 2), "samples": (100, 1e5), "last": (5, 30)}
+
+# Tails and verification: nothing is projected.
+PAIRS |= {
+    "tail_error": Pair(
+        lambda case: {"total": cj.theory.tail_error(case["exponent"], _skills(case), case["samples"])},
+        lambda key, case: {"total": cj.simulate.tail_error(key, case["exponent"], _skills(case), case["samples"])},
+        _numbers_from(**SKILLS),
+    ),
+    "tail_generations": Pair(
+        lambda case: {"total": cj.theory.tail_generations(*_skill_chain(case)).error},
+        lambda key, case: {"total": cj.simulate.tail_generations(key, *_skill_chain(case))},
+        _numbers_from(**SKILLS),
+    ),
+    "bigram_error": Pair(
+        lambda case: {"total": cj.theory.bigram_error(**case, states=30)},
+        lambda key, case: {"total": cj.simulate.bigram_error(key, **case, states=30)},
+        _numbers_from(**BIGRAMS),
+    ),
+    "memory_error": Pair(
+        lambda case: {"total": cj.theory.memory_error(case["exponent"], 400.0, case["samples"], inputs=60, classes=4)},
+        lambda key, case: {
+            "total": cj.simulate.memory_error(key, case["exponent"], 400, case["samples"], inputs=60, classes=4)
+        },
+        _numbers_from(**BIGRAMS),
+    ),
+    "verified_student": Pair(
+        lambda case: _student(cj.theory.verified_student(_verified(case), 3 * DIM, DIM, case["ridge"])),
+        lambda key, case: _student(cj.simulate.verified_student(key, _verified(case), 3 * DIM, DIM, case["ridge"])),
+        _numbers_from(**STUDENTS),
+    ),
+    "verified_student, squared": Pair(
+        lambda case: _student(cj.theory.verified_student(_verified(case), 3 * DIM, DIM, case["ridge"], loss="squared")),
+        lambda key, case: _student(
+            cj.simulate.verified_student(key, _verified(case), 3 * DIM, DIM, case["ridge"], loss="squared")
+        ),
+        _numbers_from(**STUDENTS),
+    ),
+    "self_consumption": Pair(
+        lambda case: {"total": cj.theory.self_consumption(50, LENGTH, bandwidth=case["bandwidth"]).variance},
+        lambda key, case: {
+            "total": cj.simulate.self_consumption(key, 50, LENGTH, bandwidth=case["bandwidth"]).variance
+        },
+        _numbers_from(bandwidth=(0, 1)),
+    ),
+}
+UNPROJECTED = [name for name in PAIRS if name not in ("risk", "fit", "generations")]
 SYSTEMS = [(name, seed) for name in ("risk", "fit") for seed in (1, 2, 3)] + [("generations", 0)]
 
 
@@ -111,6 +211,18 @@ SYSTEMS = [(name, seed) for name in ("risk", "fit") for seed in (1, 2, 3)] + [("
 )
 def test_simulation_agrees_with_theory(name, seed, projected):
     """The seed of mixtures is also their number of sources."""
+    _compare(name, seed, projected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name == "tail_generations" else []) for name in UNPROJECTED],
+)
+def test_simulation_agrees_with_theory_on_tails_and_verification(name):
+    _compare(name, 0, False)
+
+
+def _compare(name, seed, projected):
     pair, cases = PAIRS[name], PAIRS[name].cases(seed, projected)
     keys = jax.random.split(jax.random.key(seed), KEYS)
     exact = jax.jit(jax.vmap(pair.theory))(cases)

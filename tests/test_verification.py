@@ -7,12 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy import stats
+from scipy import optimize, stats
 
 import collapse_jax as cj
 from collapse_jax import Verified
-from collapse_jax.theory import breakdown_band, majority, verified_student, verifier_rates
-from collapse_jax.verification import bivariate
+from collapse_jax.simulate.logistic import fit
+from collapse_jax.simulate.verification import draw
+from collapse_jax.theory import (
+    breakdown_band,
+    lookalike_student,
+    majority,
+    rates_of_scores,
+    student,
+    verified_student,
+    verifier_rates,
+)
+from collapse_jax.verification import bivariate, given
 
 PI = math.pi
 PROBLEMS = {
@@ -134,6 +144,88 @@ def test_drawn_students_agree_with_the_theory(ratio, ridge, loss):
             assert abs(values.mean() - getattr(exact, name)) < 4 * error + 3 / dim, (problem, name)
 
 
+@pytest.mark.parametrize("ratio", [0.5, 6.0])
+def test_drawn_students_agree_with_the_theory_at_small_ridge(ratio):
+    """Labels that a plane separates and a ridge of 1e-6: scores of hundreds, and V of millions."""
+    dim = 100
+    for problem in (Verified(1.5, generator=PI / 4), Verified(1.5, generator=PI / 3, verifier=PI / 6)):
+        exact = verified_student(problem, ratio * dim, dim, 1e-6)
+
+        def one(key, problem=problem):
+            return cj.simulate.verified_student(key, problem, round(ratio * dim), dim, 1e-6)
+
+        students = jax.jit(lambda keys, one=one: jax.lax.map(one, keys))(jax.random.split(jax.random.key(6), 32))
+        values = np.asarray(students.cosine)
+        assert abs(values.mean() - exact.cosine) < 4 * values.std(ddof=1) / math.sqrt(32) + 3 / dim, problem
+
+
+KINDS = {
+    "random errors": lambda x: Verified(x["s"], error=x["p"], kept_right=x["phi"], kept_wrong=x["psi"]),
+    "generator": lambda x: Verified(x["s"], generator=x["generator"]),
+    "oracle": lambda x: Verified(x["s"], generator=x["generator"], kept_wrong=0.0),
+    "verifier": lambda x: Verified(x["s"], generator=x["generator"], verifier=x["verifier"]),
+    "self": lambda x: Verified(x["s"], generator=x["generator"], verifier=x["generator"], correlation=1.0),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_equations_of_every_student_settle(kind):
+    """At n / d from 0.01 to 1e6 and ridges from 1e-10 to 1e3: slopes of the potential vanish, in units of what they balance."""
+    rng, count = np.random.default_rng(0), 40
+    ranges = {"s": (0.1, 6), "generator": (0, PI), "verifier": (0, PI), "p": (0, 1), "phi": (0.01, 1), "psi": (0, 1)}
+    cases = {name: jnp.asarray(rng.uniform(*ends, count)) for name, ends in ranges.items()}
+    cases["ratio"], cases["ridge"] = (jnp.asarray(10 ** rng.uniform(*ends, count)) for ends in ((-2, 6), (-10, 3)))
+
+    def one(case):
+        problem = KINDS[kind](case)
+        equations = student.Problem(student.law_of(given(problem)[0]), case["ratio"], case["ridge"])
+        flat, _ = student.solve(equations)
+        pulled = case["ridge"] * jnp.linalg.norm(flat[:4]) + flat[3] / (jnp.exp(flat[4]) * case["ratio"])
+        scale = pulled * jnp.ones(5).at[4].set(flat[3])
+        return student.slopes(equations, flat) / scale, verified_student(problem, case["ratio"], 1.0, case["ridge"])
+
+    slopes, students = jax.jit(lambda cases: jax.lax.map(one, cases, batch_size=20))(cases)
+    assert np.abs(slopes).max() < 1e-6
+    assert np.isfinite(students).all()
+
+
+def test_students_have_slopes_in_every_number():
+    """Reverse mode against central differences, at a moderate and at a tiny ridge."""
+
+    def accuracy(x):
+        problem = Verified(x[0], generator=x[1], verifier=x[2], kept_right=x[3], kept_wrong=x[4])
+        return verified_student(problem, x[5], 1.0, jnp.exp(x[6])).accuracy
+
+    value, slope = jax.jit(accuracy), jax.jit(jax.grad(accuracy))
+    for log_ridge in (-3.0, -14.0):
+        x, steps = jnp.array([1.5, 1.0, 0.5, 0.9, 0.7, 4.0, log_ridge]), 1e-4 * jnp.eye(7)
+        expected = [(value(x + step) - value(x - step)) / 2e-4 for step in steps]
+        assert_allclose(slope(x), expected, rtol=1e-4, atol=1e-8)
+
+
+def test_students_in_float32_keep_four_digits():
+    for make in (lambda s: Verified(s, error=0.3), lambda s: Verified(s, generator=1.0, verifier=0.5)):
+        for ratio, ridge in [(4.0, 1e-2), (0.5, 0.1), (10.0, 1e-5)]:
+            single, double = (verified_student(make(jnp.asarray(1.5, t)), ratio, 1.0, ridge) for t in ("f4", "f8"))
+            assert single.cosine.dtype == jnp.float32
+            assert_allclose(single, double, rtol=1e-4)
+
+
+def test_lines_of_the_third_figure_have_no_gaps():
+    """Samples from 100 to 1e5, ridge 0.001, for the generator of 900 samples: separable labels with every verifier."""
+    angle = jnp.arccos(verified_student(Verified(1.5, error=0.0), 900, 100, 1e-6, loss="squared").cosine)
+    counts = jnp.geomspace(100, 1e5, 25)
+    for verifier in (None, PI / 24, PI / 12):
+        problem = Verified(1.5, generator=angle, verifier=verifier)
+        errors = 1 - jax.vmap(lambda n, problem=problem: verified_student(problem, n, 100, 1e-3).accuracy)(counts)
+        assert np.isfinite(errors).all()
+        assert np.all(np.diff(errors) < 0)
+
+
+def test_nothing_kept_is_no_student():
+    assert np.isnan(verified_student(Verified(1.5, error=1.0, kept_wrong=0.0), 100, 10, 0.1).cosine)
+
+
 def test_squared_loss_is_ridge_regression_of_the_librarys_own_potential():
     """Second moments decide: inputs of covariance I + s^2 w w', labels correlated with one direction."""
     s, error, n, dim, ridge = 1.5, 0.2, 150_000.0, 100_000, 0.1
@@ -148,6 +240,81 @@ def test_squared_loss_is_ridge_regression_of_the_librarys_own_potential():
     assert_allclose(found, expected, rtol=1e-3)
 
 
+def test_lemma_c_1_graded_scores_have_the_rates_of_labels_drawn_from_them():
+    """Labels that are right with probability s, kept with probability 0.1 + 0.8 s: p, phi and psi counted over the draws."""
+    rng, n = np.random.default_rng(0), 400_000
+    scores = rng.beta(2, 1.5, n)
+    chance = 0.1 + 0.8 * scores
+    right, kept = rng.random(n) < scores, rng.random(n) < chance
+    counted = [1 - right.mean(), kept[right].mean(), kept[~right].mean()]
+    rates = rates_of_scores(scores, chance)
+    assert_allclose(rates[:3], counted, atol=4 * 0.5 / math.sqrt(0.4 * n))
+    # Labels of 0 or 1 and decisions of 0 or 1 are the special case.
+    assert_allclose(rates_of_scores(right.astype(float), kept.astype(float))[:3], counted, rtol=1e-9)
+    # Right labels are the majority of what is kept exactly below the breakdown point.
+    assert (float((chance * scores).mean()) > float((chance * (1 - scores)).mean())) == (rates.error < rates.breakdown)
+
+
+def test_the_proxy_chooses_the_verifier_that_trains_the_better_student():
+    """Rates counted on 2,000 checked samples rank three linear verifiers as the exact students of their selections do."""
+    rng, angles = np.random.default_rng(1), (0.2, 0.7, 1.3)
+    y = rng.choice([-1, 1], 2000)
+    x = rng.normal(size=(2000, 3)) + 1.5 * y[:, None] * np.eye(3)[0]
+    label = np.sign(x @ [math.cos(1.2), math.sin(1.2), 0])
+    proxies = [
+        rates_of_scores((label == y) * 1.0, (label * (x @ [math.cos(v), 0, math.sin(v)]) > 0) * 1.0).breakdown
+        for v in angles
+    ]
+    students = [verified_student(Verified(1.5, generator=1.2, verifier=v), 1000, 100, 1e-2).accuracy for v in angles]
+    assert proxies == sorted(proxies, reverse=True)
+    assert students == sorted(students, reverse=True)
+
+
+@pytest.mark.parametrize("opposite", [True, False])
+def test_proposition_f_1_is_the_student_of_inputs_with_these_products(opposite):
+    """SciPy on unit inputs, each of which has a direction of its own beside its class's; and the printed four equations."""
+    counts, ridge, same = np.array([[9, 5], [8, 3]]), 0.02, 0.3
+    other, n = (-same if opposite else 0.0), 30
+    y, label = np.repeat([1, 1, -1, -1], counts.ravel()), np.repeat([1, -1, -1, 1], counts.ravel())
+    classes = np.outer(y, [1, 0]) if opposite else np.stack([y > 0, y < 0], 1)
+    inputs = np.concatenate([math.sqrt(same) * classes, math.sqrt(1 - same) * np.eye(y.size)], 1)
+
+    def objective(w):
+        margins = label * (inputs @ w)
+        slope = -label / (1 + np.exp(margins)) / n
+        return np.logaddexp(0, -margins).sum() / n + ridge / 2 * w @ w, inputs.T @ slope + ridge * w
+
+    w = optimize.minimize(objective, np.zeros(inputs.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-10}).x
+    fresh = math.sqrt(same) * np.array([[1, 0], [-1, 0] if opposite else [0, 1]]) @ w[:2]
+    found = lookalike_student(counts, n, ridge, same=same, other=other)
+    assert_allclose(found.scores, fresh, rtol=1e-6)
+    (A, B), (D, C) = np.asarray(found.weights)
+    (n11, n10), (n00, n01) = counts
+    for left, sign, own, cross in [
+        (A, 1, same, other),
+        (B, -1, same, other),
+        (C, 1, other, same),
+        (D, -1, other, same),
+    ]:
+        score = own * (n11 * A - n10 * B) + cross * (n01 * C - n00 * D)
+        assert_allclose(n * ridge * left, 1 / (1 + np.exp(sign * score + (1 - same) * left)), rtol=1e-9)
+
+
+def test_proposition_f_1_tends_to_theorem_4_2():
+    """Expected counts at phi = 0.9, psi = 0.3, p* = 3/4: all right below, all wrong above, however large N."""
+    for other in (-0.2, 0.0):
+        for n in (1e3, 1e6):
+            for p, expected in ((0.74, 1.0), (0.76, 0.0)):
+                row = [n / 2 * (1 - p) * 0.9, n / 2 * p * 0.3]
+                assert lookalike_student([row, row], n, 1e-3, same=0.2, other=other).accuracy == expected
+    # Drawn counts decide by majority.
+    rng, n, p = np.random.default_rng(0), 400, 0.73
+    draws = np.stack([rng.multinomial(n, [(1 - p) * 0.9, p * 0.3, 1 - (1 - p) * 0.9 - p * 0.3]) for _ in range(2000)])
+    counts = jnp.asarray(np.stack([draws[:, :2] / 2, draws[:, :2] / 2], 1))
+    right = jax.vmap(lambda c: lookalike_student(c, n, 0.1, same=0.2, other=-0.2).accuracy)(counts)
+    assert abs(float(right.mean()) - majority(n, p, 0.9, 0.3)) < 4 * 0.5 / math.sqrt(2000) + 0.01
+
+
 def test_much_data_find_the_direction_of_the_labels():
     """Without a verifier a student with infinitely many samples becomes its generator, with an oracle better."""
     plain, weaker = (verified_student(Verified(1.5, generator=PI / 4), 1e9, 100, ridge) for ridge in (1e-3, 1e-4))
@@ -155,6 +322,29 @@ def test_much_data_find_the_direction_of_the_labels():
     assert less < off / 3 < 0.005
     oracle = verified_student(Verified(1.5, generator=PI / 4, kept_wrong=0.0), 1e9, 100, 1e-3)
     assert float(oracle.cosine) > plain.cosine + 0.1
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("ridge", [1e-1, 1e-3, 1e-5])
+def test_drawn_students_minimise_their_objective(ridge, squared):
+    """SciPy on the same samples finds the same weights, alone and among others that share the inputs."""
+    problem = given(Verified(1.5, generator=1.0, verifier=0.5))[0]
+    drawn = draw(jax.random.key(3), problem, 300, 20)
+    inputs = np.asarray(drawn.noise) + np.asarray(drawn.offset)[:, None] * np.eye(20)[0]
+    labels, kept = np.asarray(drawn.labels), np.asarray(drawn.kept)
+
+    def objective(w):
+        margins = labels * (inputs @ w)
+        loss = (1 - margins) ** 2 / 2 if squared else np.logaddexp(0, -margins)
+        slope = margins - 1 if squared else -1 / (1 + np.exp(margins))
+        return (kept * loss).mean() + ridge / 2 * w @ w, inputs.T @ (kept * slope * labels) / 300 + ridge * w
+
+    options = {"maxiter": 20_000, "maxfun": 20_000, "ftol": 1e-16, "gtol": 1e-11}
+    best = optimize.minimize(objective, np.zeros(20), jac=True, method="L-BFGS-B", options=options).x
+    ridges = ridge * jnp.array([1.0, 10.0])
+    found = jax.jit(jax.vmap(lambda ridge: fit(drawn, ridge, squared)))(ridges)
+    assert_allclose(found[0], best, atol=2e-5 * np.abs(best).max())
+    assert_allclose(fit(drawn, ridges[1], squared), found[1], rtol=1e-4, atol=1e-5)
 
 
 def test_students_batch_and_have_slopes():
@@ -212,6 +402,11 @@ def test_bad_problems_are_named():
         ),
         (lambda: verified_student(Verified(1.0, error=0.1), 10, 10, 0.0), "ridge is 0; it must be finite and above 0"),
         (lambda: verified_student(Verified(1.0, error=0.1), 10, 10, 1.0, loss="hinge"), "loss is 'hinge'"),
+        (lambda: rates_of_scores([0.5, 2.0], [1.0, 1.0]), r"scores is 2 at index 1; it must be between 0 and 1"),
+        (
+            lambda: lookalike_student(jnp.ones((2, 2)), 4, 0.1, same=0.1, other=0.2),
+            "same less the size of other is -0.1; it must be at least 0",
+        ),
         (
             lambda: cj.simulate.verified_student(jax.random.key(0), Verified(1.0, error=0.1), 10, 2, 1.0),
             "dim is 2; it must be a whole number, at least 3",

@@ -98,8 +98,8 @@ def _generations(dataset: xr.Dataset, axes: dict[str, tuple[str, ...]], coordina
     return with_names(dataset, samples=SAMPLES, total=ERROR)
 
 
-def _panels(names: list[tuple[str, str, str, str]]) -> Callable[[Datasets], Picture]:
-    """A panel for each (suffix of the datasets, x, hue, title)."""
+def _panels(names: list[tuple[str, str, str, str]], corner: str = "") -> Callable[[Datasets], Picture]:
+    """A panel for each (suffix of the datasets, x, hue, title); legends in a corner that curves leave free, if named."""
 
     def draw(datasets: Datasets) -> Picture:
         picture = Picture(figsize=(5.2 * len(names), 4.6), layout="constrained")
@@ -108,6 +108,9 @@ def _panels(names: list[tuple[str, str, str, str]]) -> Callable[[Datasets], Pict
             plotting.curves(theory, drawn, x=x, hue=hue, ax=panel)
             panel.set_yscale("log")
             panel.set_title(title)
+            legend = panel.get_legend()
+            if corner and legend is not None:
+                legend.set_loc(corner)
         return picture
 
     return draw
@@ -268,7 +271,8 @@ TAILS = (
                 ("_cut", "samples", "last", "A cut of the tail"),
                 ("_generations", "samples", "generation", "Generations"),
                 ("_mixed", "samples", "fraction", "A fraction of real data"),
-            ]
+            ],
+            "lower left",
         ),
     ),
     Figure(

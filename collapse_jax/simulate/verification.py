@@ -8,9 +8,8 @@ import jax.numpy as jnp
 
 from collapse_jax import checks
 from collapse_jax.risk import Risk
+from collapse_jax.simulate.logistic import Drawn, fit
 from collapse_jax.verification import Given, Verified, bivariate, given
-
-STEPS, TOLERANCE = 60, 1e-9
 
 
 class Student(NamedTuple):
@@ -67,27 +66,35 @@ def verified_student(
 
 @partial(jax.jit, static_argnums=(3, 4, 5))
 def _student(key: jax.Array, numbers: Given, ridge: jax.Array, samples: int, dim: int, squared: bool) -> Student:
+    drawn = draw(key, numbers, samples, dim)
+    weights = fit(drawn, ridge, squared)
+    s = numbers.separation
+    cosine = weights[0] / jnp.maximum(jnp.linalg.norm(weights), 1e-30)
+    own = s * cosine
+    both = bivariate(own, s, cosine) + bivariate(-own, -s, cosine)
+    return Student(jax.scipy.special.ndtr(own), both, cosine, drawn.kept.sum())
+
+
+def draw(key: jax.Array, numbers: Given, samples: int, dim: int) -> Drawn:
+    """Samples with labels of both classes, and which of them the verifier keeps."""
     input_key, label_key, flip_key, keep_key = jax.random.split(key, 4)
-    s, dtype = numbers.separation, ridge.dtype
-    inputs = jax.random.normal(input_key, (samples, dim), dtype)
+    s, dtype = numbers.separation, numbers.separation.dtype
+    noise = jax.random.normal(input_key, (samples, dim), dtype)
     truth = jax.random.rademacher(label_key, (samples,), dtype)
-    inputs = inputs.at[:, 0].add(s * truth)
+    offset = s * truth
     if numbers.generator is None:
         assert numbers.error is not None
         flipped = jax.random.uniform(flip_key, (samples,), dtype) < numbers.error
         labels = jnp.where(flipped, -truth, truth)
     else:
         cosine, sine = jnp.cos(numbers.generator), jnp.sin(numbers.generator)
-        labels = jnp.where(cosine * inputs[:, 0] + sine * inputs[:, 1] > 0, 1, -1).astype(dtype)
+        labels = jnp.where(cosine * (noise[:, 0] + offset) + sine * noise[:, 1] > 0, 1, -1).astype(dtype)
     chance = jnp.where(labels == truth, numbers.kept_right, numbers.kept_wrong)
     kept = jax.random.uniform(keep_key, (samples,), dtype) < chance
     if numbers.verifier is not None:
-        kept &= labels * (inputs[:, :3] @ _verifier(numbers)) > 0
-    weights = _fit(inputs * labels[:, None], kept.astype(dtype), ridge, squared)
-    cosine = weights[0] / jnp.maximum(jnp.linalg.norm(weights), 1e-30)
-    own = s * cosine
-    both = bivariate(own, s, cosine) + bivariate(-own, -s, cosine)
-    return Student(jax.scipy.special.ndtr(own), both, cosine, kept.sum().astype(dtype))
+        verifier = _verifier(numbers)
+        kept &= labels * (noise[:, :3] @ verifier + offset * verifier[0]) > 0
+    return Drawn(noise, offset, labels, kept.astype(dtype))
 
 
 def _verifier(numbers: Given) -> jax.Array:
@@ -99,36 +106,6 @@ def _verifier(numbers: Given) -> jax.Array:
     along = jnp.cos(numbers.verifier)
     beside = jnp.where(sine > 1e-12, (numbers.correlation - cosine * along) / jnp.where(sine > 1e-12, sine, 1), 0)
     return jnp.stack([along, beside, jnp.sqrt(jnp.maximum(1 - along**2 - beside**2, 0))])
-
-
-def _fit(signed: jax.Array, kept: jax.Array, ridge: jax.Array, squared: bool) -> jax.Array:
-    """Weights that minimise the mean loss of the margins plus the ridge: one solve, or Newton's method."""
-    samples, dim = signed.shape
-    penalty = ridge * jnp.eye(dim, dtype=signed.dtype)
-
-    def moments(stiff: jax.Array) -> jax.Array:
-        return jnp.matmul(signed.T, stiff[:, None] * signed, precision="highest") / samples + penalty
-
-    if squared:
-        return jnp.linalg.solve(moments(kept), signed.T @ kept / samples)
-
-    def objective(weights: jax.Array) -> jax.Array:
-        return (kept * jax.nn.softplus(-(signed @ weights))).mean() + ridge * (weights @ weights) / 2
-
-    def step(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        weights, _, count = state
-        miss = jax.nn.sigmoid(-(signed @ weights))
-        gradient = signed.T @ (kept * miss) / samples - ridge * weights
-        move = jnp.linalg.solve(moments(kept * miss * (1 - miss)), gradient)
-        lengths = jnp.array([1.0, 0.25, 1 / 16], weights.dtype)
-        best = jnp.argmin(jax.vmap(lambda length: objective(weights + length * move))(lengths))
-        return weights + lengths[best] * move, jnp.abs(gradient).max(), count + 1
-
-    def go_on(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        return (state[1] > TOLERANCE) & (state[2] < STEPS)
-
-    start = jnp.zeros(dim, signed.dtype), jnp.ones((), signed.dtype), jnp.zeros((), int)
-    return jax.lax.while_loop(go_on, step, start)[0]
 
 
 def verified_risk(

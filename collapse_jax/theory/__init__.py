@@ -5,6 +5,7 @@ from collapse_jax.theory.bigrams import bigram_error
 from collapse_jax.theory.divisors import Divisors, divisors, learned_divisors
 from collapse_jax.theory.effective_ridge import degrees_of_freedom, kappa
 from collapse_jax.theory.generations import generations
+from collapse_jax.theory.lookalike import Lookalike, lookalike_student
 from collapse_jax.theory.memory import memory_error
 from collapse_jax.theory.optimal import Optimum, optimal_fraction, optimal_ridge, optimal_weights
 from collapse_jax.theory.regression import direction_errors, risk, training_loss
@@ -20,11 +21,20 @@ from collapse_jax.theory.tails import (
     tail_law,
     tail_scaling,
 )
-from collapse_jax.theory.verification import Rates, Student, breakdown_band, majority, verified_student, verifier_rates
+from collapse_jax.theory.verification import (
+    Rates,
+    Student,
+    breakdown_band,
+    majority,
+    rates_of_scores,
+    verified_student,
+    verifier_rates,
+)
 
 __all__ = [
     "Divisors",
     "Exponents",
+    "Lookalike",
     "Optimum",
     "Rates",
     "Scaling",
@@ -43,11 +53,13 @@ __all__ = [
     "hermite_coefficients",
     "kappa",
     "learned_divisors",
+    "lookalike_student",
     "majority",
     "memory_error",
     "optimal_fraction",
     "optimal_ridge",
     "optimal_weights",
+    "rates_of_scores",
     "risk",
     "scaling",
     "self_consumption",

@@ -289,65 +289,114 @@ def _tail_error(exponent: jax.Array, data: Skills, samples: jax.Array, poisson: 
 
 def _sum(exponent: jax.Array, data: Skills, rates: jax.Array, samples: jax.Array | None) -> jax.Array:
     """The sum of ``p_i exp(-r_i)``, or of ``p_i (1 - r_i)**samples``, with r_i the sum of the parts' ``rate i**-exponent``."""
-    eps = float(jnp.finfo(exponent.dtype).eps)
-    norm = tail_sum(exponent, jnp.ones_like(exponent))
-    times = 1.0 if samples is None else samples
-    start = HEAD + 0.5
+    law = _Law(exponent, data, rates, samples)
+    stretches = _stretches(law)
+    between = _integrals(law, stretches)
+    between += jnp.where(stretches.endless, 0, _correction(law, stretches.rates, stretches.log_high))
+    between -= _correction(law, stretches.rates, stretches.log_low)
+    total = _head(law) + _never_shown(law) + jnp.where(stretches.some, between, 0).sum()
+    return total / tail_sum(exponent, jnp.ones_like(exponent))
 
-    def log_missed(rates: jax.Array, log_x: jax.Array) -> jax.Array:
+
+class _Law(NamedTuple):
+    """Terms of the sum, as functions of the logarithm of the skill's number."""
+
+    exponent: jax.Array
+    data: Skills
+    rates: jax.Array  # (K,)
+    samples: jax.Array | None
+
+    def density(self, log_x: jax.Array) -> jax.Array:
+        return jnp.exp(-self.exponent * log_x)
+
+    def log_missed(self, rates: jax.Array, log_x: jax.Array) -> jax.Array:
         """Log of the probability never to see skill x, for ``rates`` (..., K) and ``log_x`` (...)."""
-        exponents = data.exponent.reshape((1,) * log_x.ndim + (-1,))
+        exponents = self.data.exponent.reshape((1,) * log_x.ndim + (-1,))
         total = (rates * jnp.exp(-exponents * log_x[..., None])).sum(-1)
-        return -total if samples is None else samples * jnp.log1p(-jnp.minimum(total, 1 - eps))
+        if self.samples is None:
+            return -total
+        return self.samples * jnp.log1p(-jnp.minimum(total, 1 - float(jnp.finfo(total.dtype).eps)))
 
-    def density(log_x: jax.Array) -> jax.Array:
-        return jnp.exp(-exponent * log_x)
 
-    skills = jnp.arange(1.0, HEAD + 1, dtype=exponent.dtype)
-    first, last, exponents, parts = (leaf[None] for leaf in (data.first, data.last, data.exponent, rates))
-    present = (first <= skills[:, None]) & (skills[:, None] <= last)
+class _Stretches(NamedTuple):
+    """2 K - 1 stretches of skills beyond the head, between which the same parts are present."""
+
+    rates: jax.Array  # (2 K - 1, K) of the parts that are there
+    here: jax.Array  # (2 K - 1, K)
+    log_low: jax.Array
+    log_high: jax.Array  # infinite for the last of an endless part
+    endless: jax.Array
+    some: jax.Array  # False for an empty stretch
+
+
+def _head(law: _Law) -> jax.Array:
+    """The first terms one by one."""
+    data = law.data
+    skills = jnp.arange(1.0, HEAD + 1, dtype=law.exponent.dtype)
+    present = (data.first[None] <= skills[:, None]) & (skills[:, None] <= data.last[None])
     log_skills = jnp.log(skills)
-    head = (density(log_skills) * jnp.exp(log_missed(jnp.where(present, parts, 0), log_skills))).sum()
+    missed = law.log_missed(jnp.where(present, law.rates[None], 0), log_skills)
+    return (law.density(log_skills) * jnp.exp(missed)).sum()
 
-    ends = jnp.maximum(jnp.sort(jnp.concatenate([data.first - 1, data.last])), HEAD)
-    outside = tail_sum(exponent, jnp.full_like(norm, HEAD + 1)) - tail_sum(exponent, ends[0] + 1)
-    outside += tail_sum(exponent, ends[-1] + 1)
-    low, high = ends[:-1] + 0.5, ends[1:] + 0.5  # (2 K - 1,) stretches between which the same parts are present
+
+def _ends(data: Skills) -> jax.Array:
+    """(2 K) last skills before a part begins, and of parts, in order, beyond the head."""
+    return jnp.maximum(jnp.sort(jnp.concatenate([data.first - 1, data.last])), HEAD)
+
+
+def _never_shown(law: _Law) -> jax.Array:
+    """Skills beyond the head that come before all parts or after them."""
+    ends, exponent = _ends(law.data), law.exponent
+    before = tail_sum(exponent, jnp.full_like(exponent, HEAD + 1)) - tail_sum(exponent, ends[0] + 1)
+    return before + tail_sum(exponent, ends[-1] + 1)
+
+
+def _stretches(law: _Law) -> _Stretches:
+    ends, data, start = _ends(law.data), law.data, HEAD + 0.5
+    low, high = ends[:-1] + 0.5, ends[1:] + 0.5
     endless, some = high == math.inf, high > low
-    here = (first - 0.5 <= low[:, None]) & (high[:, None] <= last + 0.5)
-    rate = jnp.where(here, parts, 0)
+    here = (data.first[None] - 0.5 <= low[:, None]) & (high[:, None] <= data.last[None] + 0.5)
     log_low = jnp.log(jnp.where(some, low, start))
     log_high = jnp.where(endless, math.inf, jnp.log(jnp.where(endless | ~some, start, high)))
+    return _Stretches(jnp.where(here, law.rates[None], 0), here, log_low, log_high, endless, some)
 
-    # The largest x at which some part's T q is still GONE, and is still 1.
-    here_rate = jnp.where(here & (rate > 0), times * rate, 1e-300 if eps < 1e-10 else 1e-30)
-    one = (jnp.log(here_rate) / exponents).max(1)
-    gone = ((jnp.log(here_rate) - math.log(GONE)) / exponents).max(1)
-    left = jnp.clip(gone, log_low, log_high)
-    middle = jnp.clip(one, log_low, log_high)
+
+def _turns(law: _Law, stretches: _Stretches) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Where skills become worth summing, where T q is 1, and where missing them is sure: three logarithms a stretch."""
+    eps = float(jnp.finfo(law.exponent.dtype).eps)
+    times = 1.0 if law.samples is None else law.samples
+    exponents, here, rates = law.data.exponent[None], stretches.here, stretches.rates
+    rate = jnp.log(jnp.where(here & (rates > 0), times * rates, 1e-300 if eps < 1e-10 else 1e-30))
+    one = (rate / exponents).max(1)
+    gone = ((rate - math.log(GONE)) / exponents).max(1)
+    left = jnp.clip(gone, stretches.log_low, stretches.log_high)
+    middle = jnp.clip(one, stretches.log_low, stretches.log_high)
     slowest = jnp.where(here, exponents, math.inf).min(1)
     slowest = jnp.where(slowest < math.inf, slowest, 1)
-    right = jnp.minimum(log_high, middle - math.log(eps) / (slowest + exponent - 1))
+    right = jnp.minimum(stretches.log_high, middle - math.log(eps) / (slowest + law.exponent - 1))
+    return left, middle, right
 
-    nodes, weights = (jnp.asarray(x, exponent.dtype) for x in np.polynomial.legendre.leggauss(NODES))
+
+def _integrals(law: _Law, stretches: _Stretches) -> jax.Array:
+    """Integral of each stretch: below T q = 1 what is missed, above it p's own tail less what is seen."""
+    left, middle, right = _turns(law, stretches)
+    nodes, weights = (jnp.asarray(x, law.exponent.dtype) for x in np.polynomial.legendre.leggauss(NODES))
 
     def integral(function: Any, a: jax.Array, b: jax.Array) -> jax.Array:
         half = (b - a) / 2
         log_x = a[:, None] + half[:, None] * (1 + nodes[None])
-        missed = log_missed(rate[:, None], log_x)
-        return half * (weights[None] * jnp.exp(log_x) * density(log_x) * function(missed)).sum(1)
+        missed = law.log_missed(stretches.rates[:, None], log_x)
+        return half * (weights[None] * jnp.exp(log_x) * law.density(log_x) * function(missed)).sum(1)
 
-    power = 1 - exponent
-    beyond = jnp.where(endless, 0, jnp.exp(power * jnp.where(endless, 0, log_high)))
-    own = (jnp.exp(power * middle) - beyond) / (exponent - 1)
-    stretches = integral(jnp.exp, left, middle) + own + integral(jnp.expm1, middle, right)
+    power, endless = 1 - law.exponent, stretches.endless
+    beyond = jnp.where(endless, 0, jnp.exp(power * jnp.where(endless, 0, stretches.log_high)))
+    own = (jnp.exp(power * middle) - beyond) / (law.exponent - 1)
+    return integral(jnp.exp, left, middle) + own + integral(jnp.expm1, middle, right)
 
-    stencil, ends_weights = (jnp.asarray(x, exponent.dtype) for x in (STENCIL, CORRECTION))
 
-    def correction(half_integer: jax.Array) -> jax.Array:
-        log_x = jnp.log(half_integer[:, None] + stencil[None])
-        return (ends_weights[None] * density(log_x) * jnp.exp(log_missed(rate[:, None], log_x))).sum(1)
-
-    stretches += jnp.where(endless, 0, correction(jnp.where(endless | ~some, start, high)))
-    stretches -= correction(jnp.where(some, low, start))
-    return (head + outside + jnp.where(some, stretches, 0).sum()) / norm
+def _correction(law: _Law, rates: jax.Array, log_end: jax.Array) -> jax.Array:
+    """What a sum differs by from its integral at one end, a half-integer."""
+    stencil, weights = (jnp.asarray(x, law.exponent.dtype) for x in (STENCIL, CORRECTION))
+    end = jnp.where(log_end < math.inf, jnp.exp(jnp.where(log_end < math.inf, log_end, 0)), HEAD + 0.5)
+    log_x = jnp.log(end[:, None] + stencil[None])
+    return (weights[None] * law.density(log_x) * jnp.exp(law.log_missed(rates[:, None], log_x))).sum(1)

@@ -1,29 +1,16 @@
-"""When does checking help: rates of a verifier, the breakdown point, and the exact accuracy of a student.
+"""When does checking help: rates of a verifier, the breakdown point, and the exact accuracy of a student."""
 
-For n and d large at a fixed ratio, the student's weights are a vector ``a`` in the span of truth, generator and verifier, and
-a Gaussian of length r in all other directions. With the residual ``f = -loss'(z)`` at the proximal point
-``z = prox_V(eta)``, where ``eta = u.a + r G`` is the score of a sample that the student has not seen, they solve
-
-    ridge a = E[q f u],   r**2 = V**2 (n / d) E[q f**2],   1 / V = (n / d) (ridge + E[-q df/deta]).
-"""
-
-import math
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from collapse_jax import checks
+from collapse_jax.theory.student import Problem, law_of, solve, squared_solution
 from collapse_jax.verification import Given, Verified, bivariate, given
 
-NODES = 20  # along a half line of inputs
-SCORES = np.polynomial.hermite_e.hermegauss(20)
-REACH = 8.0
-STEPS, TOLERANCE, SETTLED = 400, 1e-11, 1e-6
-HISTORY = 5
-PROXIMAL = 20
+SETTLED = 1e-3  # relative size of the last Newton step; what is left after it is its square
 
 Loss = Literal["logistic", "squared"]
 
@@ -93,6 +80,41 @@ def _rates(numbers: Given) -> Rates:
     return Rates(error, right, wrong, right / (right + wrong))
 
 
+def rates_of_scores(scores: Any, kept: Any) -> Rates:
+    """A verifier's rates and breakdown point, counted on synthetic samples that were checked: the proxy that chooses one.
+
+    Nothing is trained: of several verifiers, the one with the largest ``breakdown`` selects the best labels, and it helps where
+    ``error`` is below it.
+
+    Args:
+        scores: (n,) in [0, 1], how right each synthetic label is: 0 or 1, or a probability or a graded score.
+        kept: (n,) in [0, 1], whether the verifier keeps each, or the probability that it does.
+
+    Returns:
+        :class:`Rates`; for many verifiers map it over ``kept`` with ``jax.vmap``.
+
+    Raises:
+        ValueError: for values outside their ranges, or shapes that differ.
+
+    Source: *Beyond Model Collapse*, Appendix C, Lemma C.1: ``p = 1 - E[s]``, ``phi = E[q s] / (1 - p)``,
+    ``psi = E[q (1 - s)] / p``; Theorem 4.2 for p*, which its experiments use as a proxy for the quality of what is selected.
+
+    Example:
+        >>> scores = jnp.array([1.0, 1.0, 1.0, 0.0, 0.0])
+        >>> [round(float(rate), 3) for rate in rates_of_scores(scores, jnp.array([1.0, 1.0, 0.0, 1.0, 0.0]))]
+        [0.4, 0.667, 0.5, 0.571]
+    """
+    scores = checks.real("scores", scores)
+    kept = checks.real("kept", kept, scores.dtype)
+    if scores.ndim != 1:
+        raise ValueError(f"scores has shape {scores.shape}; it must be (n,): one score a synthetic sample")
+    checks.shape("kept", kept, scores.shape, "one number a score")
+    valid = checks.fraction("scores", scores) & checks.fraction("kept", kept)
+    error = 1 - scores.mean()
+    right, wrong = (kept * scores).mean() / (1 - error), (kept * (1 - scores)).mean() / error
+    return checks.poison(Rates(error, right, wrong, right / (right + wrong)), valid)
+
+
 def breakdown_band(kept_right: Any, kept_wrong: Any, tolerance: Any) -> tuple[jax.Array, jax.Array]:
     """Error rates below which and above which the outcome is sure where kept numbers may be off by a share ``tolerance``.
 
@@ -153,18 +175,18 @@ def verified_student(problem: Verified, samples: Any, dim: Any, ridge: Any, *, l
         problem: :class:`collapse_jax.Verified`.
         samples: n > 0, before selection.
         dim: d > 0; the answer is that of large n and d with this ratio.
-        ridge: above 0. Below some 1e-4, with labels that a plane separates, logistic scores grow so large that the
-            equations may not settle; the result is then NaN.
+        ridge: above 0. Tested from 1e-10 to 1e3, at n / d from 0.01 to 1e6, with labels that a plane separates too.
         loss: "logistic", ``log(1 + exp(-m))`` of the margin m, or "squared", ``(1 - m)**2 / 2``.
 
     Returns:
-        :class:`Student`. Batch it with ``jax.vmap``.
+        :class:`Student`, to some eight digits in float64; NaN where nothing is kept. Differentiable in every number, by the
+        implicit function theorem; batch it with ``jax.vmap``.
 
     Raises:
         ValueError: for values outside their ranges.
 
     Source: derived for this library (Gordon's comparison, or the cavity method); the regime that *Beyond Model Collapse*
-    simulates in Section 5. For d -> infinity at fixed n it is the system of its Proposition F.1.
+    simulates in Section 5. The equations stand in ``theory/student.py``.
 
     Example:
         >>> import collapse_jax as cj
@@ -187,166 +209,16 @@ def verified_student(problem: Verified, samples: Any, dim: Any, ridge: Any, *, l
     return checks.poison(_student(numbers, ratio, arrays["ridge"], loss == "squared"), valid)
 
 
-class Seen(NamedTuple):
-    """What the student sees: kept samples as nodes in the span of the three directions, and Gaussian beyond the nodes.
-
-    By symmetry of the classes, inputs of the class y = +1 are enough.
-    """
-
-    weights: jax.Array  # (J,) probabilities, kept samples only
-    labels: jax.Array  # (J,)
-    means: jax.Array  # (J, 3) in a basis whose first direction is the truth's
-    residual: jax.Array  # (3, 3) covariance around each node
-
-
-class Mixing(NamedTuple):
-    """State of Anderson's mixing: where it is, its last image and gap, differences of gaps and of images, and progress."""
-
-    x: jax.Array
-    last: jax.Array
-    last_gap: jax.Array
-    gaps: jax.Array
-    steps: jax.Array
-    distance: jax.Array
-    taken: jax.Array
-
-
-def seen(numbers: Given) -> Seen:
-    """Nodes and weights of the kept samples' law."""
-    s, dtype = numbers.separation, numbers.separation.dtype
-    truth = jnp.array([1.0, 0, 0], dtype)
-    if numbers.generator is None:
-        assert numbers.error is not None
-        weights = jnp.stack([(1 - numbers.error) * numbers.kept_right, numbers.error * numbers.kept_wrong])
-        return Seen(weights, jnp.array([1.0, -1], dtype), jnp.stack([s * truth, s * truth]), jnp.eye(3, dtype=dtype))
-    first = jnp.stack([jnp.cos(numbers.generator), jnp.sin(numbers.generator), jnp.zeros_like(s)])
-    line = [_stretch(*ends, s * first[0]) for ends in ((0.0, math.inf), (-math.inf, 0.0))]
-    labels, kept = (1.0, -1.0), (numbers.kept_right, numbers.kept_wrong)
-    if numbers.verifier is None:
-        parts = [
-            (kept[i] * mass, jnp.full(NODES, labels[i], dtype), at[:, None] * first[None])
-            for i, (at, mass) in enumerate(line)
-        ]
-        residual = jnp.eye(3, dtype=dtype) - jnp.outer(first, first)
-        # The other two directions keep their mean.
-        rest = s * (truth - first[0] * first)
-        return Seen(*_joined(parts, rest), residual)
-    assert numbers.correlation is not None
-    second = other_direction(numbers)
-    rho, fall = numbers.correlation, jnp.sqrt(jnp.maximum(1 - numbers.correlation**2, 1e-16))
-    parts = []
-    for i, (at, mass) in enumerate(line):
-        edge = -rho * at / fall
-        low, high = (edge, jnp.full_like(edge, math.inf)) if i == 0 else (jnp.full_like(edge, -math.inf), edge)
-        across, share = jax.vmap(_stretch, (0, 0, None))(low, high, s * second[0])
-        points = at[:, None, None] * first[None, None] + across[:, :, None] * second[None, None]
-        weights = kept[i] * mass[:, None] * share
-        parts.append((weights.ravel(), jnp.full(NODES * NODES, labels[i], dtype), points.reshape(-1, 3)))
-    residual = jnp.eye(3, dtype=dtype) - jnp.outer(first, first) - jnp.outer(second, second)
-    rest = s * (truth - first[0] * first - second[0] * second)
-    return Seen(*_joined(parts, rest), residual)
-
-
-def other_direction(numbers: Given) -> jax.Array:
-    """(3,) unit vector that with the generator spans the plane of generator and verifier."""
-    assert numbers.generator is not None
-    assert numbers.verifier is not None
-    assert numbers.correlation is not None
-    cosine, sine = jnp.cos(numbers.generator), jnp.sin(numbers.generator)
-    along = jnp.cos(numbers.verifier)
-    beside = (numbers.correlation - cosine * along) / jnp.where(sine > 1e-12, sine, 1)
-    beside = jnp.where(sine > 1e-12, beside, jnp.sin(numbers.verifier))
-    up = jnp.sqrt(jnp.maximum(1 - along**2 - beside**2, 0))
-    away = jnp.stack([along, beside, up]) - numbers.correlation * jnp.stack([cosine, sine, 0 * sine])
-    length = jnp.linalg.norm(away)
-    upwards = jnp.array([0.0, 0, 1], along.dtype)
-    return jnp.where(length > 1e-7, away / jnp.where(length > 1e-7, length, 1), upwards)
-
-
-def _stretch(low: Any, high: Any, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Nodes between two ends, weighted by the normal density around ``mean``."""
-    nodes, weights = (jnp.asarray(x, mean.dtype) for x in np.polynomial.legendre.leggauss(NODES))
-    low, high = (jnp.clip(jnp.asarray(end, mean.dtype), mean - REACH, mean + REACH) for end in (low, high))
-    half = (high - low) / 2
-    at = low + half * (1 + nodes)
-    return at, half * weights * jnp.exp(-((at - mean) ** 2) / 2) / math.sqrt(2 * math.pi)
-
-
-def _joined(parts: list[Any], rest: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    weights, labels, means = (jnp.concatenate(column) for column in zip(*parts, strict=True))
-    return weights, labels, means + rest[None]
-
-
 @partial(jax.jit, static_argnums=3)
 def _student(numbers: Given, ratio: jax.Array, ridge: jax.Array, squared: bool) -> Student:
-    sample = seen(numbers)
-    dtype = ridge.dtype
-    nodes, node_weights = (jnp.asarray(x, dtype) for x in (SCORES[0], SCORES[1] / SCORES[1].sum()))
-
-    def residuals(eta: jax.Array, label: jax.Array, V: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The residual f and minus its derivative."""
-        if squared:
-            return (label - eta) / (1 + V), jnp.broadcast_to(1 / (1 + V), eta.shape)
-        margin = label * eta
-
-        def step(_: int, m: jax.Array) -> jax.Array:
-            miss = jax.nn.sigmoid(-m)
-            return m - (m - margin - V * miss) / (1 + V * miss * (1 - miss))
-
-        # From here Newton's steps approach the root from one side: the equation bends one way on each side of 0.
-        start = jnp.where(margin > -V / 2, jnp.maximum(margin, 0), jnp.minimum(margin + V, 0))
-        m = jax.lax.fori_loop(0, PROXIMAL, step, start)
-        miss = jax.nn.sigmoid(-m)
-        curvature = miss * (1 - miss)
-        return label * miss, curvature / (1 + V * curvature)
-
-    def change(x: jax.Array) -> jax.Array:
-        """The equations' right-hand sides, for ``x`` = a, log r and log V."""
-        r, V = jnp.exp(x[3]), jnp.exp(x[4])
-        a = x[:3]
-        spread = jnp.sqrt(r**2 + a @ sample.residual @ a)
-        eta = (sample.means @ a)[:, None] + spread * nodes[None]
-        f, slope = residuals(eta, sample.labels[:, None], V)
-        weights = sample.weights[:, None] * node_weights[None]
-        pulled, stiff, square = (weights * f).sum(1), (weights * slope).sum(1), (weights * f**2).sum()
-        total = stiff.sum()
-        hessian = jnp.einsum("j,jk,jl->kl", stiff, sample.means, sample.means) + total * sample.residual
-        gradient = pulled @ sample.means - total * (sample.residual @ a) - ridge * a
-        new_a = a + jnp.linalg.solve(hessian + ridge * jnp.eye(3, dtype=dtype), gradient)
-        new_V = 1 / (ratio * (ridge + total))
-        new_r = new_V * jnp.sqrt(ratio * square)
-        return jnp.concatenate([new_a, jnp.log(jnp.stack([new_r, new_V]))])
-
-    def advance(state: Mixing) -> Mixing:
-        """Anderson's mixing: plain steps stall where a plane nearly separates the kept labels."""
-        new = change(state.x)
-        gap = new - state.x
-        slot = state.taken % HISTORY
-        first = state.taken == 0
-        gaps = state.gaps.at[slot].set(jnp.where(first, 0, gap - state.last_gap))
-        steps = state.steps.at[slot].set(jnp.where(first, 0, new - state.last))
-        normal = gaps @ gaps.T
-        floor = 1e-12 * jnp.trace(normal) + 1e-30
-        share = jnp.linalg.solve(normal + floor * jnp.eye(HISTORY, dtype=dtype), gaps @ gap)
-        move = gap - share @ steps
-        limit = 1 + jnp.abs(state.x)
-        return Mixing(
-            state.x + jnp.clip(move, -limit, limit), new, gap, gaps, steps, jnp.abs(gap).max(), state.taken + 1
-        )
-
-    def go_on(state: Mixing) -> jax.Array:
-        return (state.distance > TOLERANCE) & (state.taken < STEPS)
-
-    zero = jnp.zeros(5, dtype)
-    x = zero.at[4].set(-jnp.log(ratio * (ridge + 0.1)))
-    table = jnp.zeros((HISTORY, 5), dtype)
-    start = Mixing(x, zero, zero, table, table, jnp.ones((), dtype), jnp.zeros((), int))
-    end = jax.lax.while_loop(go_on, advance, start)
-    a, r = end.x[:3], jnp.exp(end.x[3])
-    # A number that has not settled is not an answer.
-    a = jnp.where(end.distance < SETTLED, a, jnp.nan)
-    cosine = a[0] / jnp.sqrt(a @ a + r**2)
-    return student(numbers.separation, cosine)
+    problem = Problem(law_of(numbers), ratio, ridge)
+    if squared:
+        weights = squared_solution(problem)
+    else:
+        flat, left = solve(problem)
+        # A number that has not settled is not an answer.
+        weights = jnp.where(left < SETTLED, flat[:4], jnp.nan)
+    return student(numbers.separation, weights[0] / jnp.sqrt((weights**2).sum()))
 
 
 def student(separation: jax.Array, cosine: jax.Array) -> Student:
