@@ -42,8 +42,14 @@ def floors(found: xr.Dataset, axes: Axes) -> None:
         p, found.floor, yerr=np.nan_to_num(found.floor_error), fmt="o", color="k", capsize=3, label="fitted floor"
     )
     if p[-1] > 0:
-        fine = np.linspace(0, p[-1], 100)
-        axes.plot(fine, float(found.floor[-1]) * (fine / p[-1]) ** 2, "k--", label="through the last, ∝ p₂²")
+        first, last = float(found.floor[0]), float(found.floor[-1])
+        share = np.linspace(0, 1, 100)
+        axes.plot(
+            p[0] + share * (p[-1] - p[0]),
+            first + (last - first) * share**2,
+            "k--",
+            label="first to last along a square",
+        )
     axes.set_xlabel("synthetic fraction p₂")
     axes.set_ylabel(f"floor ({found.attrs.get('unit', 'nats a story')})")
     axes.set_title("What endless data would leave")
@@ -74,6 +80,7 @@ def _curves(found: xr.Dataset, hue: str, axes: Axes) -> None:
     shown = found[["total"]].isel(tokens=slice(min(WARM, found.sizes["tokens"] - 1), None))
     plotting.curves(mean_and_error(shown)[0], shown, x="tokens", hue=hue, ax=axes)
     axes.set_ylabel(f"{found.total.attrs['long_name']} ({found.total.attrs['units']})")
+    axes.set_yscale("log")
     legend = axes.get_legend()
     assert legend is not None
     names = [text.get_text() for text in legend.get_texts()]

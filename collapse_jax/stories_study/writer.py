@@ -100,7 +100,7 @@ def stories_of(
             else:
                 unfinished += 1
         total = sum(len(story) + 1 for story in found.values())
-        if len(found) - before < size.together // 100:
+        if len(found) - before < max(1, size.together // 100):
             raise ValueError(
                 f"the generator finishes {len(found) - before} new stories of {size.together}, too few to go on: it is trained "
                 "too little for stories of this length. Train it longer, or use a larger context"
