@@ -206,17 +206,26 @@ def print_stories(console: Console, result: "stories_study.Result") -> None:
 def print_generations(console: Console, found: xr.Dataset) -> None:
     """Each measure by generation, mean and standard error over chains."""
     mean, error = mean_and_error(found)
-    names = [name for name in found.data_vars if mean[name].notnull().any()]
-    rows = [
-        [str(generation)] + [f"{float(mean[name].sel(at)):.3f} ± {float(error[name].sel(at)):.3f}" for name in names]
-        for generation in found.generation.values
-        for at in [{"generation": generation}]
-    ]
+    headings = {  # shares in percent
+        "total": ("loss", 1),
+        "entropy": ("entropy", 1),
+        "tail": ("tail\nwords %", 100),
+        "distinct": ("distinct\npairs %", 100),
+        "grammatical": ("could be\ntold %", 100),
+    }
+    names = [name for name in headings if mean[name].notnull().any()]
     references = {name: found.attrs.get("entropy" if name == "entropy" else f"reference_{name}") for name in names}
-    rows.insert(0, ["reference", *("" if value is None else f"{value:.3f}" for value in references.values())])
-    _print_table(
-        console, "Generations, each of which learns from the one before", ["generation", *map(str, names)], rows
-    )
+    rows = [
+        ["truth", *("" if value is None else f"{headings[name][1] * value:.1f}" for name, value in references.items())]
+    ]
+    for generation in found.generation.values:
+        row = [str(generation)]
+        for name in names:
+            one, two = (headings[name][1] * float(table[name].sel(generation=generation)) for table in (mean, error))
+            row.append(f"{one:.1f} ± {two:.1f}")
+        rows.append(row)
+    names_of_columns = ["gen.", *(headings[name][0] for name in names)]
+    _print_table(console, "Generations, each of which learns from the one before", names_of_columns, rows)
 
 
 def gain_sentence(total: xr.DataArray) -> str:
