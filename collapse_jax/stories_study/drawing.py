@@ -51,7 +51,7 @@ def floors(found: xr.Dataset, axes: Axes) -> None:
             label="first to last along a square",
         )
     axes.set_xlabel("synthetic fraction p₂")
-    axes.set_ylabel(f"floor ({found.attrs.get('unit', 'nats a story')})")
+    axes.set_ylabel(f"floor ({found.attrs['unit']})")
     axes.set_title("What endless data would leave")
     axes.legend()
 

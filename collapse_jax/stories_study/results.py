@@ -92,4 +92,5 @@ def floors(fractions: xr.Dataset) -> xr.Dataset:
     }
     axis = "synthetic_fraction"
     coords = {axis: (axis, used.synthetic_fraction.values, attributes(axis))}
-    return xr.Dataset({name: (axis, np.asarray(values)) for name, values in columns.items()}, coords, fractions.attrs)
+    attrs = fractions.attrs | {"unit": fractions.total.attrs.get("units", "")}
+    return xr.Dataset({name: (axis, np.asarray(values)) for name, values in columns.items()}, coords, attrs)
