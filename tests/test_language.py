@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from collapse_jax.networks import language
+from collapse_jax.networks import language, updates
 from collapse_jax.networks.gpt import Shape
 from collapse_jax.networks.language import Progress, Schooling, memory_needed, school, school_together
 from collapse_jax.networks.lesson import Lesson, loss_of
@@ -99,9 +99,9 @@ def test_gradients_in_pieces_are_gradients_at_once() -> None:
 
 
 def test_the_rate_rises_along_a_line_and_falls_along_a_cosine() -> None:
-    numbers = language._Numbers(*SCHOOLING._replace(steps=100, learning_rate=2.0, warmup=0.2, weight_decay=0.0)[:7])
+    numbers = updates.Numbers(*SCHOOLING._replace(steps=100, learning_rate=2.0, warmup=0.2, weight_decay=0.0)[:7])
     weights = jnp.zeros(3)
-    optimiser = language._optimiser(numbers)
+    optimiser = updates.optimiser(numbers)
     state, found = optimiser.init(weights), []
     for _ in range(101):
         change, state = optimiser.update(
@@ -167,13 +167,13 @@ def test_only_what_counts_is_learned() -> None:
 def test_predicted_memory_is_near_what_the_compiler_asks_for(sizes: tuple[int, int, int, int]) -> None:
     vocabulary, length, width, layers = sizes
     shape = Shape(vocabulary, length, width, layers, heads=4)
-    weights = jax.eval_shape(lambda: language._start(KEY, shape, language._Numbers(*SCHOOLING[:7]), 1))
+    weights = jax.eval_shape(lambda: updates.start(KEY, shape, updates.Numbers(*SCHOOLING[:7]), 1))
     given = Lesson(jax.ShapeDtypeStruct((1, 8, length + 1), jnp.int32))
     total = jax.ShapeDtypeStruct((), jnp.float32)
     args = (
-        language._graph(shape),
+        updates.graph_of(shape),
         1,
-        language._Numbers(*SCHOOLING[:7]),
+        updates.Numbers(*SCHOOLING[:7]),
         weights.weights,
         weights.moments,
         total,
@@ -181,7 +181,7 @@ def test_predicted_memory_is_near_what_the_compiler_asks_for(sizes: tuple[int, i
         KEY,
         0,
     )
-    found = language._steps.lower(*args).compile().memory_analysis()
+    found = updates.steps.lower(*args).compile().memory_analysis()
     asked = found.temp_size_in_bytes + found.argument_size_in_bytes
     assert 0.75 < memory_needed(shape, 8, length) / asked < 1.33
 

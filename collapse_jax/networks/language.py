@@ -3,26 +3,24 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from collapse_jax import checks
+from collapse_jax.networks import updates
 from collapse_jax.networks.checkpoint import Checkpoint
 from collapse_jax.networks.gpt import GPT, Shape, parameters
-from collapse_jax.networks.lesson import Lesson, check_lesson, lesson, loss_of, stacked, surprises
+from collapse_jax.networks.lesson import Lesson, check_lesson, lesson, stacked
 from collapse_jax.networks.memory import free_memory
 
 STRETCH = 16  # steps in one call of the compiled loop
 SAVE_SECONDS = 60.0  # between two checkpoints
-EVALUATED = 16  # held-out windows at once
 Batches = Callable[[int], Iterator[Any]]  # from a step on: a Lesson, or (batch, length + 1) tokens, for each step
 
 
@@ -80,15 +78,6 @@ class Progress(NamedTuple):
     seconds_left: float
 
 
-class _State(NamedTuple):
-    """Of one network, or with a leading axis of several."""
-
-    weights: Any
-    moments: Any
-    losses: jax.Array
-    held_out: jax.Array
-
-
 def school(
     key: jax.Array,
     shape: Shape,
@@ -136,7 +125,7 @@ def school(
     """
     keeper = _Keeper(checkpoint, made_by, save_seconds, report)
     state, steps, tokens = _train(key, shape, batches, held_out, schooling, mesh, keeper)
-    return Schooled(nnx.merge(_graph(shape), state.weights), steps, tokens, *map(np.asarray, state[2:]))
+    return Schooled(nnx.merge(updates.graph_of(shape), state.weights), steps, tokens, *map(np.asarray, state[2:]))
 
 
 def school_together(
@@ -183,7 +172,9 @@ def school_together(
     found = []
     for i in range(len(keys)):
         own = jax.tree.map(lambda leaf, i=i: leaf[i], state)
-        found.append(Schooled(nnx.merge(_graph(shape), own.weights), steps, tokens, *map(np.asarray, own[2:])))
+        found.append(
+            Schooled(nnx.merge(updates.graph_of(shape), own.weights), steps, tokens, *map(np.asarray, own[2:]))
+        )
     return found
 
 
@@ -204,17 +195,17 @@ def _train(
     schooling: Schooling,
     mesh: Mesh | None,
     keeper: _Keeper,
-) -> tuple[_State, np.ndarray, np.ndarray]:
+) -> tuple[updates.State, np.ndarray, np.ndarray]:
     """State after training, the steps of its evaluations, and the tokens that each network had seen."""
     held_out = jax.tree.map(jnp.asarray, lesson(held_out))
     _check_schooling(schooling)
     check_lesson("held_out", held_out, shape)
     edges, graph, numbers = (
         _edges(schooling),
-        _graph(shape),
-        _Numbers(*map(np.float32, schooling[: len(_Numbers._fields)])),
+        updates.graph_of(shape),
+        updates.Numbers(*map(np.float32, schooling[: len(updates.Numbers._fields)])),
     )
-    state = _placed(_start(key, shape, numbers, len(edges) - 1), mesh, key.ndim == 1)
+    state = _placed(updates.start(key, shape, numbers, len(edges) - 1), mesh, key.ndim == 1)
     done, store = 0, None
     if keeper.checkpoint is not None:
         store = Checkpoint(keeper.checkpoint, _made_by(key, shape, schooling, keeper.made_by))
@@ -231,13 +222,13 @@ def _train(
             size = lessons.tokens.shape[-2] * (lessons.tokens.shape[-1] - 1)
             _check_lessons(lessons, shape, schooling, key)
             lessons = _spread(lessons, mesh)
-            weights, moments, total = _steps(
+            weights, moments, total = updates.steps(
                 graph, schooling.accumulate, numbers, weights, moments, total, lessons, key, start
             )
         losses = total / int(edges[turn + 1] - edges[turn])
         _check_finite(losses, edges[turn : turn + 2], schooling, store)
-        found = _held_out(graph, weights, held_out, key.ndim == 1)
-        state = _State(
+        found = updates.held_out_loss(graph, weights, held_out, key.ndim == 1)
+        state = updates.State(
             weights, moments, state.losses.at[..., turn].set(losses), state.held_out.at[..., turn].set(found)
         )
         step = int(edges[turn + 1])
@@ -256,125 +247,11 @@ def _train(
     return state, edges[1:], edges[1:] * size
 
 
-# Compiled ---------------------------------------------------------------------------------------------------------------------
-
-
-def _graph(shape: Shape) -> Any:
-    return nnx.split(nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0))))[0]
-
-
-class _Numbers(NamedTuple):
-    """The first fields of a :class:`Schooling`, traced: a program serves all their values."""
-
-    steps: Any
-    learning_rate: Any
-    warmup: Any
-    weight_decay: Any
-    clip: Any
-    beta1: Any
-    beta2: Any
-
-
 def _edges(schooling: Schooling) -> np.ndarray:
     """The steps of the evaluations, after 0; whole stretches where there are many, because each length is compiled."""
     stretch = STRETCH if schooling.steps >= 2 * STRETCH * schooling.evaluations else 1
     edges = schooling.steps * np.arange(schooling.evaluations + 1) / schooling.evaluations
     return np.unique([*(stretch * np.ceil(edges[:-1] / stretch)).astype(int), schooling.steps])
-
-
-def _optimiser(numbers: _Numbers) -> optax.GradientTransformation:
-    warm = jnp.maximum(1.0, jnp.round(numbers.warmup * numbers.steps))
-
-    def rate(step: Any) -> jax.Array:
-        """Up along a line, down along half a cosine to a tenth."""
-        done = jnp.clip((step - warm) / jnp.maximum(numbers.steps - warm, 1.0), 0, 1)
-        falling = 0.1 + 0.45 * (1 + jnp.cos(jnp.pi * done))
-        return numbers.learning_rate * jnp.where(step < warm, step / warm, falling)
-
-    return optax.chain(
-        optax.clip_by_global_norm(numbers.clip),
-        optax.adamw(
-            rate,
-            numbers.beta1,
-            numbers.beta2,
-            weight_decay=numbers.weight_decay,
-            mask=lambda weights: jax.tree.map(lambda leaf: leaf.ndim > 1, weights),
-        ),
-    )
-
-
-@partial(jax.jit, static_argnums=(1, 3))
-def _start(key: jax.Array, shape: Shape, numbers: _Numbers, evaluations: int) -> _State:
-    def one(key: jax.Array) -> _State:
-        weights = nnx.state(GPT(shape, rngs=nnx.Rngs(jax.random.fold_in(key, 0))))
-        empty = jnp.full(evaluations, jnp.nan, jnp.float32)
-        return _State(weights, _optimiser(numbers).init(weights), empty, empty)
-
-    return jax.vmap(one)(key) if key.ndim else one(key)
-
-
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3, 4, 5))
-def _steps(
-    graph: Any,
-    passes: int,
-    numbers: _Numbers,
-    weights: Any,
-    moments: Any,
-    total: jax.Array,
-    lessons: Lesson,
-    key: jax.Array,
-    start: Any,
-) -> tuple[Any, Any, jax.Array]:
-    """One update for each of K lessons; adds up their losses."""
-    one = partial(_update, graph, passes, numbers)
-    every = jax.vmap(one, in_axes=(0, 0, 0, None)) if key.ndim else one
-
-    def update(carry: tuple[Any, Any, jax.Array], now: tuple[Lesson, jax.Array]) -> tuple[Any, None]:
-        weights, moments, total = carry
-        weights, moments, loss = every((weights, moments), now[0], key, now[1])
-        return (weights, moments, total + loss), None
-
-    steps = jnp.asarray(start, jnp.int32) + jnp.arange(len(lessons.tokens), dtype=jnp.int32)
-    return jax.lax.scan(update, (weights, moments, total), (lessons, steps))[0]
-
-
-def _update(
-    graph: Any, passes: int, numbers: _Numbers, state: tuple[Any, Any], given: Lesson, key: jax.Array, index: jax.Array
-) -> tuple[Any, Any, jax.Array]:
-    """Weights and moments after one step of one network, and the loss before it."""
-    weights, moments = state
-    key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
-
-    def loss(weights: Any, part: Lesson, key: jax.Array) -> jax.Array:
-        return loss_of(nnx.merge(graph, weights), part, key).mean()
-
-    def add(sums: Any, part: tuple[Lesson, jax.Array]) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, jax.value_and_grad(loss)(weights, *part)), None
-
-    if passes == 1:
-        value, gradient = jax.value_and_grad(loss)(weights, given, key)
-    else:
-        parts = jax.tree.map(lambda leaf: leaf.reshape(passes, -1, *leaf.shape[1:]), given)
-        zero = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, weights)
-        sums = jax.lax.scan(add, zero, (parts, jax.random.split(key, passes)))[0]
-        value, gradient = jax.tree.map(lambda leaf: leaf / passes, sums)
-    change, moments = _optimiser(numbers).update(gradient, moments, weights)
-    return optax.apply_updates(weights, change), moments, value
-
-
-@partial(jax.jit, static_argnums=(0, 3))
-def _held_out(graph: Any, weights: Any, windows: Lesson, together: bool) -> jax.Array:
-    def one(weights: Any) -> jax.Array:
-        model = nnx.merge(graph, weights)
-
-        def loss(window: Lesson) -> jax.Array:
-            return surprises(model, jax.tree.map(lambda leaf: leaf[None], window)).sum()
-
-        total = jax.lax.map(loss, windows, batch_size=min(EVALUATED, len(windows.tokens))).sum()
-        return total / (windows.tokens[:, 1:].size if windows.counted is None else windows.counted.sum())
-
-    found = jax.lax.map(one, weights) if together else one(weights)
-    return found.astype(jnp.float32)
 
 
 # Devices ----------------------------------------------------------------------------------------------------------------------
@@ -386,7 +263,7 @@ def _spread(lessons: Lesson, mesh: Mesh | None) -> Lesson:
     return jax.tree.map(lambda leaf: jax.device_put(leaf, place), lessons)
 
 
-def _placed(state: _State, mesh: Mesh | None, together: bool) -> _State:
+def _placed(state: updates.State, mesh: Mesh | None, together: bool) -> updates.State:
     """Networks divided over "data"; of one network, each matrix over "model" along its longest axis that divides."""
     if mesh is None:
         return state

@@ -12,6 +12,7 @@ from collapse_jax.networks.gpt import GPT, Shape
 from collapse_jax.networks.language import Progress, Schooled, school
 from collapse_jax.networks.lesson import Lesson
 from collapse_jax.networks.sampling import write
+from collapse_jax.networks.updates import graph_of
 from collapse_jax.parts import Parts
 from collapse_jax.stories_study.corpus import joined
 from collapse_jax.stories_study.sizes import Size
@@ -131,7 +132,7 @@ def arrays_of(found: Schooled) -> dict[str, Any]:
 
 def schooled(shape: Shape, arrays: dict[str, np.ndarray]) -> Schooled:
     """The transformer of :func:`arrays_of`."""
-    graph, like = nnx.split(nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0))))
+    like = nnx.state(nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0))))
     leaves = [jax.numpy.asarray(arrays[name]) for name in sorted(arrays) if name.startswith("weights")]
-    model = nnx.merge(graph, jax.tree.unflatten(jax.tree.structure(like), leaves))
+    model = nnx.merge(graph_of(shape), jax.tree.unflatten(jax.tree.structure(like), leaves))
     return Schooled(model, *(arrays[name] for name in ("steps", "tokens", "losses", "held_out")))
