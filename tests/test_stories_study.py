@@ -201,6 +201,13 @@ def test_bad_input_is_named(tmp_path: Path, capsys: Any, monkeypatch: Any, corpu
     few.write_text("\n\n".join(f"story {i}" for i in range(60)))
     assert command_line.main(["stories", "--preset", "smoke", "--stories", str(few), *where]) == 2
     assert "Give more stories" in capsys.readouterr().err
+    few.write_text("\n\n".join(f"story {i} " + "long " * (300 if i % 4 == 0 else 2) for i in range(60)))
+    files = SMOKE._replace(source="files", shape=replace(SMOKE.shape, context=40))
+    with pytest.warns(RuntimeWarning, match="of the held-out stories are longer than the context, 40 tokens"):
+        study.corpus(files, 0, few)
+    few.write_text("\n\n".join(f"story {i} " + "long " * 300 for i in range(60)))
+    with pytest.raises(ValueError, match="context is 40; 100% of the held-out stories are longer"):
+        study.corpus(files, 0, few)
     with pytest.raises(ValueError, match="context is 20; a story has"):
         study.corpus(SMOKE._replace(shape=replace(SMOKE.shape, context=20)), 0)
     monkeypatch.setattr(language, "free_memory", lambda: 1e4)

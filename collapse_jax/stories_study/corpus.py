@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ def corpus(size: Size, seed: int, path: str | os.PathLike[str] | None = None) ->
 
     Raises:
         FileNotFoundError: where there are none.
-        ValueError: where they are too few for the students.
+        ValueError: where a story of the world, or half of those from files, is longer than the context.
 
     Example:
         >>> from collapse_jax.stories_study import size
@@ -135,7 +136,20 @@ def _vocabulary(size: Size, texts: list[str]) -> Vocabulary:
 
 
 def _check_length(judged: list[np.ndarray], size: Size, world: StoryWorld | None) -> None:
-    longest = max(map(len, judged))
+    """All stories of a world must fit, or their truth is another; of those from files, half."""
+    longest, too_long = max(map(len, judged)), float(np.mean([len(story) >= size.length for story in judged]))
+    if world is None and too_long > 0.5:
+        raise ValueError(
+            f"context is {size.length}; {100 * too_long:.0f}% of the held-out stories are longer. Use shorter stories, or a "
+            "preset with a larger context"
+        )
+    if world is None and too_long > 0:
+        warnings.warn(
+            f"{100 * too_long:.0f}% of the held-out stories are longer than the context, {size.length} tokens; they are judged "
+            "by their beginnings",
+            RuntimeWarning,
+            3,
+        )
     if world is not None and longest >= size.length:
         raise ValueError(
             f"context is {size.length}; a story has {longest} tokens and needs one more for its end. Use a larger context, "

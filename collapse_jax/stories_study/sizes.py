@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from collapse_jax.networks.gpt import SHAPES, Shape, shape
+from collapse_jax.networks.gpt import Shape, shape
 from collapse_jax.networks.language import Schooling
 
 PRESETS = ("laptop", "tinystories", "paper", "smoke")
@@ -87,7 +87,7 @@ TINYSTORIES = LAPTOP._replace(
     stories=10**7,
     held_out=500,
     vocabulary=4096,
-    shape=SHAPES["small"],
+    shape=shape("small", context=512),
     generator=Schooling(steps=3000, learning_rate=2e-3, evaluations=10),
     generator_tokens=1_000_000,
     beginning=16,
