@@ -171,6 +171,21 @@ def _configure_stories(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _configure_text(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset",
+        choices=("laptop", "paper", "smoke"),
+        default="laptop",
+        help="laptop: minutes on two cores; paper: GPT-2 with the passages of A Tale of Tails, for an accelerator; smoke: "
+        "seconds, for tests (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--text",
+        metavar="PATH",
+        help="a .txt or .tokens file, .gz or not, or a folder of them, such as WikiText; stories of a small world by default",
+    )
+
+
 # Commands --------------------------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +337,39 @@ def _run_stories(arguments: argparse.Namespace) -> None:
     )
 
 
+def _run_text(arguments: argparse.Namespace) -> None:
+    """Models of text that learn from each other: each learns what the one before wrote after the prompts of a text.
+
+    Beside what was written, a share of the true continuations; the loss is taken on true continuations that no model saw.
+
+    A run that is killed goes on where it was when the same command is given again.
+    """
+    from collapse_jax import report, text_study
+    from collapse_jax.parts import Parts
+
+    directory = report.writable_directory(arguments.out)
+    started = time.monotonic()
+
+    def announce(what: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {what}", file=sys.stderr)
+
+    size = text_study.size(arguments.preset)
+    announce("the text and its tokens")
+    text = text_study.passages(size, arguments.seed, arguments.text)
+    size = text_study.prepared(size, text.vocabulary.size)
+    made_by = {"version": _version(), "text": text.digest, "seed": arguments.seed, "size": size._asdict()}
+    parts = Parts(directory / "unfinished", made_by)
+    found = text_study.chains(text, size, arguments.seed, parts, announce)
+    if parts.found:
+        announce(f"{parts.found} finished parts were found in {parts.folder}")
+    report.save_datasets(directory, "text", {"chains": found}, _provenance(arguments))
+    report.save_picture(directory, "text", text_study.draw(found))
+    parts.delete()
+    console = _console()
+    report.print_text(console, found)
+    console.print(f"Picture: text.png in {directory}/, dataset beside it (text_chains.nc)", soft_wrap=True)
+
+
 def _version() -> str:
     import collapse_jax
 
@@ -379,6 +427,7 @@ COMMANDS = {
     ),
     "images": Command("strong model collapse on digits or MNIST, with networks", _configure_images, _run_images),
     "stories": Command("strong model collapse in language models", _configure_stories, _run_stories),
+    "text": Command("models of text that learn from each other", _configure_text, _run_text),
     "figures": Command("published figures: list them, or make them", _configure_figures, _run_figures),
 }
 

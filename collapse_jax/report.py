@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -226,6 +227,21 @@ def print_generations(console: Console, found: xr.Dataset) -> None:
         rows.append(row)
     names_of_columns = ["gen.", *(headings[name][0] for name in names)]
     _print_table(console, "Generations, each of which learns from the one before", names_of_columns, rows)
+
+
+def print_text(console: Console, found: xr.Dataset) -> None:
+    """Perplexity by generation at each share of true continuations."""
+    mean, error = mean_and_error(np.exp(found[["total"]].isel(tokens=-1)))
+    shares = found.real_share.values
+    rows = []
+    for generation in found.generation.values:
+        at = [{"generation": generation, "real_share": share} for share in shares]
+        rows.append(
+            [str(generation), *(f"{float(mean.total.sel(one)):.2f} ± {float(error.total.sel(one)):.2f}" for one in at)]
+        )
+    headings = ["generation", *(f"{100 * share:g}% true" for share in shares)]
+    title = f"Perplexity of held-out continuations, {found.attrs['parameters']:,} parameters"
+    _print_table(console, title, headings, rows)
 
 
 def gain_sentence(total: xr.DataArray) -> str:

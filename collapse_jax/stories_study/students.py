@@ -1,11 +1,9 @@
 """Transformers trained on mixtures of reference stories and stories that a model wrote, over fractions, depths and seeds."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -18,9 +16,9 @@ from collapse_jax.parts import Arrays, Parts
 from collapse_jax.stories_study.corpus import Corpus
 from collapse_jax.stories_study.results import dataset
 from collapse_jax.stories_study.sizes import Size
+from collapse_jax.threads import in_threads
 
 ALL_SYNTHETIC = 1.0
-MOST_THREADS = 8
 FIELDS = ("steps", "tokens", "losses", "held_out")
 
 
@@ -64,7 +62,7 @@ def train_students(
     if jax.default_backend() == "cpu":
         jobs = [(kind, seed) for seed in range(size.seeds) for kind in kinds]
         single: dict[tuple[Student, int], Arrays] = {}
-        for (kind, seed), arrays in _in_threads(jobs, lambda job, stop: _alone(task, job[0], job[1], stop)):
+        for (kind, seed), arrays in in_threads(jobs, lambda job, stop: _alone(task, job[0], job[1], stop)):
             announce(_news(kind, f"seed {seed}", arrays, corpus))
             single[kind, seed] = arrays
         return {kind: _seeds([single[kind, seed] for seed in range(size.seeds)]) for kind in kinds}
@@ -155,20 +153,6 @@ def _mixture(real: np.ndarray, synthetic: np.ndarray, fraction: float, size: Siz
         if share > 0:
             windows = min(windows, int((len(tokens) - 1) // size.length / share))
     return Mixture(real, synthetic, fraction, size.length, windows, seed)
-
-
-def _in_threads(jobs: Sequence[Any], work: Callable[[Any, threading.Event], Arrays]) -> Iterator[tuple[Any, Arrays]]:
-    """Results as they come; after an error or Ctrl-C the others stop at their next evaluation."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
-        futures = {pool.submit(work, job, stop): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _news(kind: Student, who: str, arrays: Arrays, corpus: Corpus) -> str:
