@@ -79,6 +79,33 @@ def curves(
     return axes
 
 
+def measured(dataset: xr.Dataset, *, x: str, hue: str, ax: Axes, variable: str = "total") -> Axes:
+    """Draw measurements that have no theory: means joined by lines, points with standard-error bars, the legend below.
+
+    Args:
+        dataset: with dimensions ``x``, ``hue`` and ``seed``.
+        x: dimension along the horizontal axis, and ``hue`` with one curve a value.
+        ax: axes to draw on.
+        variable: what to draw.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> found = xr.Dataset({"total": (("n", "p", "seed"), np.ones((2, 1, 2)))}, {"n": [1, 2], "p": [0.0]})
+        >>> measured(found, x="n", hue="p", ax=Figure().subplots()).get_legend().get_texts()[-1].get_text()
+        'measured, 2 seeds'
+    """
+    curves(mean_and_error(dataset[[variable]])[0], dataset[[variable]], x=x, hue=hue, variable=variable, ax=ax)
+    legend = ax.get_legend()
+    assert legend is not None
+    seeds = dataset.sizes["seed"]
+    names = [text.get_text() for text in legend.get_texts()]
+    names[-2:] = ["their mean", f"measured, {seeds} seed{'s' * (seeds > 1)}"]
+    handles = [handle for handle in legend.legend_handles if handle is not None]
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 4, "fontsize": "small"}
+    ax.legend(handles, names, title=legend.get_title().get_text(), title_fontsize="small", **below)
+    return ax
+
+
 def decomposition(
     theory: xr.Dataset | None,
     simulated: xr.Dataset | None = None,

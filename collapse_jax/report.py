@@ -231,7 +231,7 @@ def print_generations(console: Console, found: xr.Dataset) -> None:
 
 def print_text(console: Console, found: xr.Dataset) -> None:
     """Perplexity by generation at each share of true continuations."""
-    mean, error = mean_and_error(np.exp(found[["total"]].isel(tokens=-1)))
+    mean, error = mean_and_error(found[["total"]].isel(tokens=-1).map(np.exp))
     shares = found.real_share.values
     rows = []
     for generation in found.generation.values:

@@ -78,13 +78,6 @@ def draw_generations(found: xr.Dataset) -> Figure:
 
 def _curves(found: xr.Dataset, hue: str, axes: Axes) -> None:
     shown = found[["total"]].isel(tokens=slice(min(WARM, found.sizes["tokens"] - 1), None))
-    plotting.curves(mean_and_error(shown)[0], shown, x="tokens", hue=hue, ax=axes)
+    plotting.measured(shown, x="tokens", hue=hue, ax=axes)
     axes.set_ylabel(f"{found.total.attrs['long_name']} ({found.total.attrs['units']})")
     axes.set_yscale("log")
-    legend = axes.get_legend()
-    assert legend is not None
-    names = [text.get_text() for text in legend.get_texts()]
-    names[-2:] = ["their mean", f"measured, {found.sizes['seed']} seed{'s' * (found.sizes['seed'] > 1)}"]
-    handles = [handle for handle in legend.legend_handles if handle is not None]
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 4, "fontsize": "small"}
-    axes.legend(handles, names, title=legend.get_title().get_text(), title_fontsize="small", **below)

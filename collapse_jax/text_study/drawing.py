@@ -13,7 +13,7 @@ def draw(found: xr.Dataset) -> Figure:
     """Perplexity by generation and along the last one's training, tail tokens, distinct pairs."""
     figure = Figure(figsize=(12, 9), layout="constrained")
     (first, second), (third, fourth) = figure.subplots(2, 2)
-    perplexity = np.exp(found[["total"]]).rename(total="perplexity")
+    perplexity = found[["total"]].map(np.exp).rename(total="perplexity")
     _by_generation(perplexity.isel(tokens=-1), "perplexity", first)
     first.set_title("Perplexity of held-out continuations")
     by_tokens(found, second)
@@ -28,10 +28,10 @@ def draw(found: xr.Dataset) -> Figure:
 def by_tokens(found: xr.Dataset, axes: Axes) -> None:
     """Perplexity along the training of the first model and of the last, at each share of true continuations."""
     last = int(found.generation[-1])
-    perplexity = np.exp(found[["total"]]).isel(tokens=slice(1, None))
-    real = perplexity.sel(generation=0).isel(real_share=[0]).assign_coords(real_share=[1.0])
-    shown = xr.concat([perplexity.sel(generation=last, drop=True), real.drop_vars("generation")], "real_share")
-    plotting.curves(mean_and_error(shown)[0], shown, x="tokens", hue="real_share", ax=axes)
+    perplexity = found[["total"]].map(np.exp).isel(tokens=slice(1, None))
+    real = perplexity.sel(generation=0, drop=True).isel(real_share=[0]).assign_coords(real_share=[1.0])
+    shown = xr.concat([perplexity.sel(generation=last, drop=True), real], "real_share")
+    plotting.measured(shown, x="tokens", hue="real_share", ax=axes)
     axes.set_ylabel("perplexity")
     axes.set_title(f"Generation {last}, and the first (share 1)")
 
