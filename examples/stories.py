@@ -30,6 +30,8 @@ if importlib.util.find_spec("collapse_jax") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", ".."], check=True)
 
 # %%
+import os
+
 import jax
 import numpy as np
 import xarray as xr
@@ -44,6 +46,7 @@ from collapse_jax.networks.sampling import write
 from collapse_jax.stories_study.corpus import joined, story_windows
 
 # %matplotlib inline
+SHARE = 0.03 if os.environ.get("COLLAPSE_JAX_SMOKE") else 1.0  # of all trainings, where one only checks that it runs
 
 # %% [markdown]
 # ## A world of stories
@@ -87,6 +90,7 @@ print(f"{parameters(shape):,} parameters")
 
 def learn(seed, synthetic, fraction, tokens, epochs=1):
     """A transformer trained on so many tokens, a share of them synthetic, and its history."""
+    tokens = int(SHARE * tokens)
     mixture = Mixture(real, synthetic, fraction, LENGTH, windows=tokens // LENGTH, seed=seed)
     schooling = Schooling(steps=epochs * tokens // (16 * LENGTH), learning_rate=8e-3, warmup=0.1, evaluations=8)
     return school(jax.random.key(seed), shape, lambda start: mixture.batches(16, start), held_out, schooling)
@@ -102,7 +106,7 @@ print("above the truth, nats a story:", np.round(generator.held_out * tokens_a_s
 
 # %%
 written: list[np.ndarray] = []
-for batch in range(14):
+for batch in range(14 if SHARE == 1 else 4):
     start = np.full((1024, 1), vocabulary.end)
     found = write(generator.model, jax.random.key(batch), start, tokens=LENGTH - 1, stop=vocabulary.end)
     for text, length in zip(np.asarray(found.tokens), np.asarray(found.lengths), strict=True):
