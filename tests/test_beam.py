@@ -34,9 +34,7 @@ def exhaustive(model: GPT, prompt: list[int], tokens: int, prefix: bool) -> dict
     seen = jnp.full(len(texts), len(prompt)) if prefix else None
     logs = np.asarray(jax.nn.log_softmax(model(jnp.asarray(whole[:, :-1]), prefix=seen), -1))
     first = len(prompt) - 1
-    return {
-        text: float(sum(logs[i, first + j, token] for j, token in enumerate(text))) for i, text in enumerate(texts)
-    }
+    return {text: float(sum(logs[i, first + j, token] for j, token in enumerate(text))) for i, text in enumerate(texts)}
 
 
 @pytest.mark.parametrize("prefix", [False, True])

@@ -26,28 +26,28 @@ class Task(Protocol):
     """
 
     @property
-    def vocabulary(self) -> int: ...  # noqa: D102
+    def vocabulary(self) -> int: ...
 
     @property
-    def end(self) -> int: ...  # noqa: D102
+    def end(self) -> int: ...
 
     @property
-    def question(self) -> int: ...  # noqa: D102
+    def question(self) -> int: ...
 
     @property
-    def answer(self) -> int: ...  # noqa: D102
+    def answer(self) -> int: ...
 
-    def draw(self, random: np.random.Generator, count: int) -> np.ndarray: ...  # noqa: D102
+    def draw(self, random: np.random.Generator, count: int) -> np.ndarray: ...
 
-    def solve(self, questions: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def solve(self, questions: np.ndarray) -> np.ndarray: ...
 
-    def ask(self, questions: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def ask(self, questions: np.ndarray) -> np.ndarray: ...
 
-    def say(self, answers: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def say(self, answers: np.ndarray) -> np.ndarray: ...
 
-    def read(self, tokens: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def read(self, tokens: np.ndarray) -> np.ndarray: ...
 
-    def right(self, answers: np.ndarray, truth: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def right(self, answers: np.ndarray, truth: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Gcd:
     Raises:
         ValueError: for a base below 2, or a largest number below 1 or above 2**31 - 1.
 
-    Source: Charton, *Learning the greatest common divisor* (2024), and *A Tale of Tails*, Appendix G: numbers up to 10**6 in the
-    bases 10, 420, 1000, 2017, 2023 and 4913. There questions have no zeros in front.
+    Source: Charton, *Learning the greatest common divisor* (2024), and *A Tale of Tails*, Appendix G: numbers up to 10**6 in
+    the bases 10, 420, 1000, 2017, 2023 and 4913. There questions have no zeros in front.
 
     Example:
         >>> task = Gcd(base=10, largest=99)

@@ -162,9 +162,7 @@ def _likely(logits: jax.Array, top_k: int | None, by_mass: bool, top_p: jax.Arra
     return logits
 
 
-def checked(
-    model: GPT, prompts: Any, lengths: Any, tokens: int, stop: int | None
-) -> tuple[jax.Array, np.ndarray]:
+def checked(model: GPT, prompts: Any, lengths: Any, tokens: int, stop: int | None) -> tuple[jax.Array, np.ndarray]:
     """Prompts and their lengths as arrays.
 
     Raises:
