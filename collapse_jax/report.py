@@ -245,7 +245,7 @@ def print_collapse(console: Console, result: "arithmetic_study.Collapse") -> Non
     same = float((known.answers == known.rule).mean())
     console.print(
         f"The generators are right in {100 * float(known.accuracy.mean()):.1f} % and know "
-        f"{float((known.each >= 0.95).sum('divisor').mean()):.1f} divisors; their commonest answer is the largest learned divisor "
+        f"{float((known.each >= 0.95).sum('divisor').mean()):.1f} divisors; the commonest answer is the largest learned one "
         f"for {100 * same:.0f} % of the divisors.",
         highlight=False,
     )

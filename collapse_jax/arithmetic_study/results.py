@@ -18,6 +18,7 @@ from collapse_jax.parts import Arrays
 if TYPE_CHECKING:
     from collapse_jax.arithmetic_study.study import Collapse, Verification
 
+UNVERIFIED, EXACT_DATA = "unverified", "exact data"
 Found = Mapping[tuple[str, int], Arrays]
 MEANINGS = {
     "accuracy": ("share of right answers", "1"),
@@ -39,7 +40,7 @@ def collapsed(size: Size, found: Found, marks: Sequence[Arrays], recovery: str) 
     """Students by fraction, those that recover, generators, and what the rule says of them."""
     from collapse_jax.arithmetic_study.study import Collapse
 
-    names = {f"fraction_{fraction:g}": fraction for fraction in size.fractions}
+    names = {name: fraction for fraction, name in of_fractions(size).items()}
     mixtures = _students(size, found, names, "synthetic_fraction")
     made = of_generators(size, marks)
     return Collapse(
@@ -48,6 +49,12 @@ def collapsed(size: Size, found: Found, marks: Sequence[Arrays], recovery: str) 
         made,
         predicted(size, mixtures, made),
     )
+
+
+def of_fractions(size: Size) -> dict[float, str]:
+    """What students of each share of the generator's answers are called; both studies have those of all and of none."""
+    whole = {0.0: EXACT_DATA, 1.0: UNVERIFIED}
+    return {fraction: whole.get(fraction, f"fraction {fraction:g}") for fraction in size.fractions}
 
 
 def verified(
@@ -70,7 +77,7 @@ def verified(
 
 
 def of_generators(size: Size, marks: Sequence[Arrays]) -> xr.Dataset:
-    """Over (seed[, divisor]), at the end of their training; of greatest common divisors the rule of the largest learned one too."""
+    """Over (seed[, divisor]), at the end of training; with divisors also the rule of the largest learned one."""
     last = {name: np.stack([one[name][-1] for one in marks]) for name in ("accuracy", "each", "answers")}
     dims = {"accuracy": ("seed",), "each": ("seed", "divisor"), "answers": ("seed", "divisor")}
     table = _table(size, {name: (dims[name], values) for name, values in last.items()}, {"seed": np.arange(size.seeds)})

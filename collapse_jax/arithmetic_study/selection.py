@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collapse_jax.arithmetic_study import answers
+from collapse_jax.arithmetic_study.results import EXACT_DATA, UNVERIFIED
 from collapse_jax.networks.gpt import GPT
 
-UNVERIFIED, EXACT_DATA = "unverified", "exact data"
 EXTRA = 4  # questions of which one answer is drawn, in units of the rows wanted: verifiers refuse some
 
 

@@ -85,23 +85,23 @@ def collapse(size: Size, seed: int, parts: Parts, announce: Announce = print) ->
         >>> small = size("gcd", "smoke")._replace(seeds=1)
         >>> found = collapse(small, 0, Parts(None, {}), announce=lambda _: None)
         >>> dict(found.mixtures.sizes)
-        {'synthetic_fraction': 2, 'examples': 3, 'seed': 1, 'divisor': 5}
+        {'synthetic_fraction': 2, 'examples': 2, 'seed': 1, 'divisor': 5}
     """
     if not isinstance(size.task, Gcd):
         raise ValueError(f"task is {size.task}; skills are counted for greatest common divisors only: use a Gcd")
     bench = _Bench(size, seed, answers.exam(size, seed), parts, announce)
     made = generators(bench)
-    students: list[Student] = []
+    students, names = list[Student](), results.of_fractions(size)
     for chain, model in enumerate(made.models):
         asked, truth = bench.questions(chain, size.rows)
         kept = parts.get(
             f"answered_{chain}", lambda model=model, asked=asked: {"said": answers.greedy(model, size, asked)}
         )
         real, written = size.task.say(truth), kept["said"]
-        for fraction in size.fractions:
+        for fraction, name in names.items():
             taught = np.random.default_rng((seed, chain, 3)).random(size.rows) < fraction
             rows = lessons(size.task, asked, np.where(taught[:, None], written, real))
-            students.append(bench.student(f"fraction_{fraction:g}", chain, rows))
+            students.append(bench.student(name, chain, rows))
         halves = lessons(size.task, asked, written), lessons(size.task, asked, real)
         students.append(bench.recovering(chain, *halves))
     found = bench.train(students)

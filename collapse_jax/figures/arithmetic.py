@@ -1,4 +1,4 @@
-"""Figure 4 of *A Tale of Tails* and Figure 4 of *Beyond Model Collapse*: transformers that learn from a transformer's arithmetic."""
+"""Figures 4 of *A Tale of Tails* and of *Beyond Model Collapse*: transformers that learn arithmetic from a transformer."""
 
 from typing import Any
 
