@@ -64,7 +64,7 @@ def verified(
     from collapse_jax.arithmetic_study.study import Verification
 
     drawn = {f"drawn, {noise:g}": noise for noise in size.noises}
-    others = {name: name for name in dict.fromkeys(name for name, _ in found) if name not in drawn}
+    others = {name: name for name in dict.fromkeys(name for name, _ in told_of) if name not in drawn}
 
     def completed(names: Mapping[str, Any], axis: str) -> xr.Dataset:
         table = _students(size, found, names, axis)

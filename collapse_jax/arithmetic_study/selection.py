@@ -8,7 +8,7 @@ from collapse_jax.arithmetic_study import answers
 from collapse_jax.arithmetic_study.results import EXACT_DATA, UNVERIFIED
 from collapse_jax.networks.gpt import GPT
 
-EXTRA = 4  # questions of which one answer is drawn, in units of the rows wanted: verifiers refuse some
+EXTRA = 8  # questions of which one answer is drawn, in units of the rows wanted: verifiers refuse some
 
 
 class Chosen(NamedTuple):
