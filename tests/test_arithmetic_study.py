@@ -24,7 +24,7 @@ FILES = ("mixtures", "recovery", "generators", "predicted")
 @pytest.fixture(scope="module")
 def pool() -> dict[str, Any]:
     """A bench with candidates that are made by hand: one right in turn, none for every fifth question."""
-    size = SMOKE._replace(rows=1000, beams=(1, 4), noises=(0.0, 0.25, 1.0))
+    size = SMOKE._replace(rows=1000, drawn=4000, beams=(1, 4), noises=(0.0, 0.25, 1.0))
     bench = _Bench(size, 0, answers.exam(size, 0), Parts(None, {}), print)
     asked, truth = bench.questions(0, size.rows)
     said = np.stack([size.task.say(truth % 7 + 50 + i) for i in range(4)], 1)  # wrong, all of them

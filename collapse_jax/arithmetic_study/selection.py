@@ -8,8 +8,6 @@ from collapse_jax.arithmetic_study import answers
 from collapse_jax.arithmetic_study.results import EXACT_DATA, UNVERIFIED
 from collapse_jax.networks.gpt import GPT
 
-EXTRA = 8  # questions of which one answer is drawn, in units of the rows wanted: verifiers refuse some
-
 
 class Chosen(NamedTuple):
     """Questions and answers (N,) that a verifier lets pass, which share of all this is, and how many are wrong."""
@@ -63,7 +61,7 @@ def _beams(bench: Any, model: GPT, weak: GPT, asked: np.ndarray) -> dict[str, An
 def _drawn(bench: Any, chain: int, model: GPT) -> dict[str, Chosen]:
     """One answer drawn of each question, and what noisy verifiers leave of them."""
     size, task = bench.size, bench.size.task
-    asked, truth = bench.questions(chain, EXTRA * size.rows, which=6)
+    asked, truth = bench.questions(chain, size.drawn, which=6)
     pool = bench.parts.get(f"drawn_{chain}", lambda: {"said": answers.sampled(bench.key(chain, 7), model, size, asked)})
     fine = task.right(task.read(pool["said"]), truth)
     luck = np.random.default_rng((bench.seed, chain, 8)).random(len(fine))

@@ -27,6 +27,7 @@ class Size(NamedTuple):
         batch: questions in a step, of the generator too.
         fractions: of the generator's answers among the students', 0 among them; only for greatest common divisors.
         noises: shares of wrong answers that a noisy verifier lets pass, in [0, 1].
+        drawn: questions of each of which one answer is drawn for noisy verifiers, which refuse some: more than ``rows``.
         beams: candidates of each question that verifiers choose from, increasing.
         divisors: greatest common divisors that are examined one by one, each by ``each`` pairs.
         examined: questions of the usual kind in the examination.
@@ -44,6 +45,7 @@ class Size(NamedTuple):
     batch: int
     fractions: tuple[float, ...]
     noises: tuple[float, ...]
+    drawn: int
     beams: tuple[int, ...]
     divisors: tuple[int, ...]
     each: int
@@ -69,14 +71,15 @@ LAPTOP = Size(
     weak=shape_of(GCD, 16, 1, 2),
     generator=Schooling(steps=480, learning_rate=6e-3, warmup=0.1, weight_decay=0.1, evaluations=3),
     generator_rows=None,
-    student=Schooling(steps=1600, learning_rate=6e-3, warmup=0.05, weight_decay=0.1, evaluations=10),
+    student=Schooling(steps=1600, learning_rate=6e-3, warmup=0.05, weight_decay=0.1, evaluations=8),
     rows=204_800,
     batch=128,
     fractions=(0.0, 0.27, 0.73, 1.0),
     noises=(0.0, 0.1, 0.4, 1.0),
-    beams=(10,),
+    drawn=460_000,
+    beams=(5,),
     divisors=tuple(range(1, 37)),
-    each=40,
+    each=25,
     examined=1000,
     seeds=3,
     together=2048,
@@ -88,10 +91,11 @@ PAPER = LAPTOP._replace(
     weak=shape_of(GCD_PAPER, 128, 2, 4, dtype=jnp.bfloat16),
     generator=Schooling(steps=1_200_000, learning_rate=1e-4, warmup=0.01, weight_decay=0.0, evaluations=100),
     student=Schooling(steps=4_000_000, learning_rate=1e-4, warmup=0.01, weight_decay=0.0, evaluations=100),
-    rows=300_000_000,
+    rows=10_000_000,
     fractions=(0.0, 0.09, 0.27, 0.5, 0.73, 1.0),
     noises=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
-    beams=(5, 10, 25, 50),
+    drawn=25_000_000,
+    beams=(5, 10),
     divisors=tuple(range(1, 101)),
     each=100,
     examined=100_000,
@@ -109,6 +113,7 @@ SMOKE = LAPTOP._replace(
     batch=32,
     fractions=(0.0, 1.0),
     noises=(0.0, 1.0),
+    drawn=6000,
     beams=(4,),
     divisors=(1, 2, 3, 4, 8),
     each=20,
@@ -127,6 +132,7 @@ EIGEN_LAPTOP = LAPTOP._replace(
     rows=30_000,
     fractions=(),
     noises=(0.0, 0.4, 1.0),
+    drawn=240_000,
     beams=(5, 20),
     divisors=(),
     seeds=3,
@@ -142,6 +148,7 @@ EIGEN_PAPER = EIGEN_LAPTOP._replace(
     rows=1_000_000,
     batch=64,
     noises=tuple(i / 10 for i in range(11)),
+    drawn=10_000_000,
     beams=(5, 10, 25, 35, 50),
     examined=10_000,
     seeds=5,
