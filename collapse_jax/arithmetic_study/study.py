@@ -129,8 +129,12 @@ def verification(size: Size, seed: int, parts: Parts, announce: Announce = print
     bench = _Bench(size, seed, answers.exam(size, seed), parts, announce)
     made, weak = generators(bench), generators(bench, "weak", size.weak)
     students, told = [], {}
-    for chain in range(size.seeds):
-        chosen = selection.selections(bench, chain, made.models[chain], weak.models[chain])
+
+    def choose(chain: int, _: Any) -> dict[str, selection.Chosen]:
+        return selection.selections(bench, chain, made.models[chain], weak.models[chain])
+
+    for chain, chosen in sorted(in_threads(range(size.seeds), choose), key=lambda pair: pair[0]):
+        announce(f"answers of generator {chain} are chosen")
         for name, rows in chosen.items():
             told[name, chain] = {"kept": rows.kept, "error": rows.error}
             students.append(bench.student(name, chain, lessons(size.task, rows.asked, rows.said)))

@@ -4,17 +4,17 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any
+from typing import TypeVar
 
 import jax
 
-from collapse_jax.parts import Arrays
-
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 MOST_THREADS = 8
 
 
-def in_threads(jobs: Sequence[Any], work: Callable[[Any, threading.Event], Arrays]) -> Iterator[tuple[Any, Arrays]]:
-    """Results as they come; after an error or Ctrl-C the others stop at their next evaluation.
+def in_threads(jobs: Sequence[Job], work: Callable[[Job, threading.Event], Result]) -> Iterator[tuple[Job, Result]]:
+    """Jobs and their results as they come; after an error or Ctrl-C the others stop at their next evaluation.
 
     On an accelerator one job runs at a time.
     """
