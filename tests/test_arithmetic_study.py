@@ -171,6 +171,18 @@ def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, caps
     assert not (tmp_path / "killed" / "unfinished").exists()
 
 
+@pytest.mark.slow
+def test_students_of_a_generator_never_learn_what_it_lacks() -> None:
+    """At the laptop's size: exact answers teach whether 4 divides a number, the generator's never do."""
+    size = study.size("gcd", "laptop")._replace(seeds=1, fractions=(0.0, 1.0))
+    found = study.collapse(size, 0, Parts(None, {}))
+    last = found.mixtures.isel(examples=-1, seed=0).sel(divisor=4)
+    assert float(last.each.sel(synthetic_fraction=0.0)) > 0.9
+    assert (found.mixtures.each.sel(synthetic_fraction=1.0, divisor=4) < 0.1).all()
+    assert int(found.generators.answers.sel(divisor=4)) == int(found.generators.rule.sel(divisor=4)) == 2
+    assert float(found.predicted.agreement.sel(synthetic_fraction=1.0)) > 0.9
+
+
 def test_bad_input_is_named(tmp_path: Path, capsys: Any) -> None:
     for words, message in (
         (["--task", "sums"], "invalid choice: 'sums'"),

@@ -71,7 +71,7 @@ LAPTOP = Size(
     weak=shape_of(GCD, 16, 1, 2),
     generator=Schooling(steps=480, learning_rate=6e-3, warmup=0.1, weight_decay=0.1, evaluations=3),
     generator_rows=None,
-    student=Schooling(steps=1600, learning_rate=6e-3, warmup=0.05, weight_decay=0.1, evaluations=8),
+    student=Schooling(steps=1280, learning_rate=6e-3, warmup=0.05, weight_decay=0.1, evaluations=8),
     rows=80_000,
     batch=128,
     fractions=(0.0, 0.27, 0.73, 1.0),
