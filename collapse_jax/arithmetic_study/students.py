@@ -35,7 +35,7 @@ def train(
     student: Student, *, size: Size, exam: Exam, parts: Parts, stop: threading.Event, weights: bool = False
 ) -> Arrays:
     """``examples`` (E,), and ``accuracy`` (E,), ``each``, ``answers`` (E, divisors) then; its weights if asked for."""
-    name = f"{student.name.replace(' ', '_')}_{student.chain}"
+    name = "_".join([*student.name.replace(",", "").split(), str(student.chain)])
     seen = _Marks(parts.checkpoint(name, 1))
 
     def watch(step: int, model: GPT) -> None:
