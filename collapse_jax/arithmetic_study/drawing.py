@@ -96,7 +96,7 @@ def ending(result: "Verification", axes: Axes) -> None:
     axes.set_yticks(rows, [str(name) for name in last.selection.values])
     _generator(result, axes, vertical=True)
     axes.set_xlabel(f"share of right answers after {int(last.examples):,}")
-    axes.set_title(f"At equal n, {last.sizes['seed']} seeds")
+    axes.set_title(f"At the end, {last.sizes['seed']} seeds")
 
 
 def noise(result: "Verification", axes: Axes) -> None:
