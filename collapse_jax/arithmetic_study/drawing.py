@@ -108,7 +108,7 @@ def noise(result: "Verification", axes: Axes) -> None:
         error = float(result.noises.error.sel(p_noise=1.0).mean()) if 1.0 in result.noises.p_noise else np.nan
         crossover = 1 / error - 1 if error > 0.5 else np.nan
         if np.isfinite(crossover):
-            axes.axvline(crossover, **GREY, label="p* = 1/(1 + p_noise)")  # pyright: ignore[reportArgumentType]
+            axes.axvline(crossover, color="k", lw=1, ls=":", label=f"p* = 1/(1 + p_noise): {crossover:.3f}")
         _generator(result, axes)
     shades = _shades(len(groups))
     for i, (crossover, divisors) in enumerate(groups.items()):
