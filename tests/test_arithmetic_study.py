@@ -13,8 +13,10 @@ from collapse_jax import simulate
 from collapse_jax.arithmetic_study import answers, results, selection, students
 from collapse_jax.arithmetic_study.answers import Exam
 from collapse_jax.arithmetic_study.study import _Bench
-from collapse_jax.data.arithmetic import Gcd, exact, lessons
+from collapse_jax.data.arithmetic import Gcd, endless, exact, lessons
 from collapse_jax.networks.gpt import GPT
+from collapse_jax.networks.language import school
+from collapse_jax.networks.lesson import surprises
 from collapse_jax.parts import Parts
 
 SMOKE = study.size("gcd", "smoke")._replace(seeds=1)
@@ -126,6 +128,23 @@ def test_candidates_are_judged_by_the_model_that_wrote_them() -> None:
     assert said.shape == (20, 4, size.task.answer)
     logs = answers.log_probability(model, size, asked, said)
     assert (logs[:, :-1] >= logs[:, 1:] - 1e-4).all()  # beam search gave the likeliest first
+
+
+def test_who_watches_a_training_sees_the_model_of_each_evaluation() -> None:
+    import jax
+
+    held_out = exact(SMOKE.task, SMOKE.task.draw(np.random.default_rng(1), 32))
+    seen: dict[int, float] = {}
+
+    def watch(step: int, model: GPT) -> None:
+        counted = np.asarray(held_out.counted)
+        given = jax.tree.map(jax.numpy.asarray, held_out)
+        seen[step] = float(surprises(model, given).sum() / counted.sum())
+
+    source = endless(SMOKE.task, 0, 32)
+    found = school(jax.random.key(0), SMOKE.shape, source, held_out, SMOKE.generator, watch=watch)
+    assert list(seen) == found.steps.tolist()
+    np.testing.assert_allclose(list(seen.values()), found.held_out, rtol=1e-4)
 
 
 def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
