@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from collapse_jax.arithmetic_study.answers import KNOWN
 from collapse_jax.plotting import LINES, MARKERS
 from collapse_jax.sweep import mean_and_error
 
@@ -17,29 +18,50 @@ GREY = {"color": "0.45", "lw": 1.2, "ls": "--"}
 
 
 def draw_collapse(result: "Collapse") -> Figure:
-    """Skills against answers learned from; each divisor at the end."""
-    figure = Figure(figsize=(13, 4.8), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
+    """Skills and lost skills against answers learned from; each divisor at the end."""
+    figure = Figure(figsize=(17, 4.8), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
     skills(result, left)
+    lost(result, middle)
     each(result, right)
     return figure
 
 
 def skills(result: "Collapse", axes: Axes) -> None:
     """Number of learned divisors against the answers learned from, for each share of the generator's answers."""
-    fractions = result.mixtures.synthetic_fraction.values
-    shades = _shades(len(fractions))
-    for i, fraction in enumerate(fractions):
-        label = f"{100 * fraction:.0f} % of the generator"
-        _line(axes, result.mixtures.sel(synthetic_fraction=fraction), "skills", i, shades[i], label)
-    _line(axes, result.recovery, "skills", len(fractions), "tab:red", "its answers, then exact ones")
-    axes.axvline(float(result.recovery.examples[-1]) / 2, color="tab:red", lw=0.6, ls=":")
-    known = (result.generators.each >= 0.95).sum("divisor")
+    _against_answers(result, "skills", axes)
+    known = (result.generators.each >= KNOWN).sum("divisor")
     axes.axhline(float(known.mean()), **GREY, label="what the generator knows")  # pyright: ignore[reportArgumentType]
-    axes.set_xlabel("answers learned from")
     axes.set_ylabel(f"learned divisors, of {result.mixtures.sizes['divisor']}")
     axes.set_title(f"Skills, {result.mixtures.attrs['parameters']:,} parameters, {result.mixtures.sizes['seed']} seeds")
     axes.legend(fontsize="small")
+
+
+def lost(result: "Collapse", axes: Axes) -> None:
+    """Share of right answers to what exact answers teach and the generator does not know."""
+    taught = result.mixtures.each.isel(examples=-1).sel(synthetic_fraction=0.0).mean("seed") > 0.5
+    divisors = taught.divisor.values[(taught & (result.generators.each.mean("seed") < 0.1)).values]
+    if not len(divisors):
+        axes.set_title("Exact answers teach nothing that the generator lacks")
+        return
+    _against_answers(result, "each", axes, divisors)
+    axes.set_ylabel("share of right answers")
+    axes.set_title(f"What the generator lacks: {', '.join(map(str, divisors))}")
+
+
+def _against_answers(result: "Collapse", variable: str, axes: Axes, divisors: np.ndarray | None = None) -> None:
+    """A variable against the answers learned from, for each kind of student; the mean over divisors, if any are given."""
+    mixtures, recovery = result.mixtures[[variable]], result.recovery[[variable]]
+    if divisors is not None:
+        mixtures, recovery = (table.sel(divisor=divisors).mean("divisor") for table in (mixtures, recovery))
+    fractions = mixtures.synthetic_fraction.values
+    shades = _shades(len(fractions))
+    for i, fraction in enumerate(fractions):
+        label = f"{100 * fraction:.0f} % of the generator"
+        _line(axes, mixtures.sel(synthetic_fraction=fraction), variable, i, shades[i], label)
+    _line(axes, recovery, variable, len(fractions), "tab:red", "its answers, then exact ones")
+    axes.axvline(float(recovery.examples[-1]) / 2, color="tab:red", lw=0.6, ls=":")
+    axes.set_xlabel("answers learned from")
 
 
 def each(result: "Collapse", axes: Axes) -> None:
@@ -58,6 +80,7 @@ def each(result: "Collapse", axes: Axes) -> None:
         label = f"{100 * fraction:.0f} % of the generator"
         axes.errorbar(at, mean, yerr=error, fmt=MARKERS[i], color=shades[i], capsize=2, ms=5, label=label)
     axes.set_xticks(places, [str(k) for k in divisors])
+    axes.set_ylim(-0.05, 1.05)
     axes.set_xlabel("greatest common divisor")
     axes.set_ylabel("share of right answers")
     axes.set_title("Which skills are lost")
