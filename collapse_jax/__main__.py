@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
             "  python -m collapse_jax --preset smoke            small and coarse, in seconds\n"
             "  python -m collapse_jax images                    trained networks on handwritten digits, a few minutes\n"
             "  python -m collapse_jax stories                   language models on stories of a model, 15 minutes\n"
+            "  python -m collapse_jax arithmetic                skills lost and verified, on greatest common divisors\n"
             "  python -m collapse_jax figures                   list the published figures\n"
             "  python -m collapse_jax figures strong-3          reproduce one of them\n"
             "  python -m collapse_jax study --help              all options of a command\n"
@@ -183,6 +184,23 @@ def _configure_text(parser: argparse.ArgumentParser) -> None:
         "--text",
         metavar="PATH",
         help="a .txt or .tokens file, .gz or not, or a folder of them, such as WikiText; stories of a small world by default",
+    )
+
+
+def _configure_arithmetic(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--task",
+        choices=("gcd", "eigenvalues"),
+        default="gcd",
+        help="gcd: greatest common divisors, skills lost and what verifiers restore; eigenvalues: of symmetric matrices, "
+        "verifiers only (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=("laptop", "paper", "smoke"),
+        default="laptop",
+        help="laptop: minutes on two cores; paper: the sizes of A Tale of Tails and of Beyond Model Collapse, for an "
+        "accelerator; smoke: seconds, for tests (default: %(default)s)",
     )
 
 
@@ -370,6 +388,43 @@ def _run_text(arguments: argparse.Namespace) -> None:
     console.print(f"Picture: text.png in {directory}/, dataset beside it (text_chains.nc)", soft_wrap=True)
 
 
+def _run_arithmetic(arguments: argparse.Namespace) -> None:
+    """Collapse and verification where answers are exact: transformers that learn from a transformer's answers.
+
+    Generators learn for a limited time and answer new questions. Students learn from their answers, from exact ones, from
+    mixtures, and from answers that verifiers chose: exact, noisy, weak, or the generator itself.
+
+    A run that is killed goes on where it was when the same command is given again.
+    """
+    from collapse_jax import arithmetic_study, report
+    from collapse_jax.parts import Parts
+
+    directory = report.writable_directory(arguments.out)
+    size = arithmetic_study.size(arguments.task, arguments.preset)
+    made_by = {"version": _version(), "task": arguments.task, "seed": arguments.seed, "size": size._asdict()}
+    parts = Parts(directory / "unfinished", made_by)
+    started, console = time.monotonic(), _console()
+
+    def announce(what: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {what}", file=sys.stderr)
+
+    if arguments.task == "gcd":
+        lost = arithmetic_study.collapse(size, arguments.seed, parts, announce)
+        report.save_datasets(directory, "arithmetic_gcd_collapse", lost.datasets(), _provenance(arguments))
+        picture = arithmetic_study.draw_collapse(lost)
+        report.save_picture(directory, "arithmetic_gcd_collapse", picture)
+        report.print_collapse(console, lost)
+    name = f"arithmetic_{arguments.task}_verification"
+    verified = arithmetic_study.verification(size, arguments.seed, parts, announce)
+    if parts.found:
+        announce(f"{parts.found} finished parts were found in {parts.folder}")
+    report.save_datasets(directory, name, verified.datasets(), _provenance(arguments))
+    report.save_picture(directory, name, arithmetic_study.draw_verification(verified))
+    parts.delete()
+    report.print_verification(console, verified)
+    console.print(f"Pictures: arithmetic_{arguments.task}_*.png in {directory}/, datasets beside them", soft_wrap=True)
+
+
 def _version() -> str:
     import collapse_jax
 
@@ -428,6 +483,7 @@ COMMANDS = {
     "images": Command("strong model collapse on digits or MNIST, with networks", _configure_images, _run_images),
     "stories": Command("strong model collapse in language models", _configure_stories, _run_stories),
     "text": Command("models of text that learn from each other", _configure_text, _run_text),
+    "arithmetic": Command("skills lost, and answers verified, on exact tasks", _configure_arithmetic, _run_arithmetic),
     "figures": Command("published figures: list them, or make them", _configure_figures, _run_figures),
 }
 

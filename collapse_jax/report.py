@@ -16,7 +16,7 @@ from collapse_jax import digits_study, study
 from collapse_jax.sweep import mean_and_error
 
 if TYPE_CHECKING:  # Flax takes a second to load
-    from collapse_jax import stories_study
+    from collapse_jax import arithmetic_study, stories_study
     from collapse_jax.images_study import Result
 
 FRACTION = "synthetic\nfraction"
@@ -242,6 +242,72 @@ def print_text(console: Console, found: xr.Dataset) -> None:
     headings = ["generation", *(f"{100 * share:g}% true" for share in shares)]
     title = f"Perplexity of held-out continuations, {found.attrs['parameters']:,} parameters"
     _print_table(console, title, headings, rows)
+
+
+def print_collapse(console: Console, result: "arithmetic_study.Collapse") -> None:
+    """Accuracy and learned divisors at the end, by the share of the generator's answers, and what the rule says."""
+    last, examples = result.mixtures.isel(examples=-1), int(result.mixtures.examples[-1])
+    rows = [
+        [
+            f"{fraction:g}",
+            _mean_text(100 * last.accuracy.sel(at)) + " %",
+            _mean_text(last.skills.sel(at)),
+            f"{float(result.predicted.skills.sel(at).mean()):.1f}",
+            f"{100 * float(result.predicted.agreement.sel(at).mean()):.0f} %",
+        ]
+        for fraction in last.synthetic_fraction.values
+        for at in [{"synthetic_fraction": fraction}]
+    ]
+    end = result.recovery.isel(examples=-1)
+    rows.append(["1, then 0", _mean_text(100 * end.accuracy) + " %", _mean_text(end.skills), "", ""])
+    _print_table(
+        console,
+        f"Greatest common divisors, after {examples:,} answers",
+        (FRACTION, "right", "learned\ndivisors", "by the\nrule", "divisors on which\nboth agree"),
+        rows,
+    )
+    known = result.generators
+    same = float((known.answers == known.rule).mean())
+    console.print(
+        f"The generators are right in {100 * float(known.accuracy.mean()):.1f} % and know "
+        f"{float((known.each >= 0.95).sum('divisor').mean()):.1f} divisors; the commonest answer is the largest learned one "
+        f"for {100 * same:.0f} % of the divisors.",
+        highlight=False,
+    )
+
+
+def print_verification(console: Console, result: "arithmetic_study.Verification") -> None:
+    """Accuracy at the end by what was learned from, and by the verifier's noise."""
+    for table, axis in ((result.selections, "selection"), (result.noises, "p_noise")):
+        last = table.isel(examples=-1)
+        rows = [
+            [
+                f"{value}",
+                f"{100 * float(last.kept.sel(at).mean()):.1f} %",
+                f"{100 * float(last.error.sel(at).mean()):.1f} %",
+                _mean_text(100 * last.accuracy.sel(at)) + " %",
+                *([_mean_text(last.skills.sel(at))] if "skills" in last else []),
+            ]
+            for value in last[axis].values
+            for at in [{axis: value}]
+        ]
+        title = "Students of verified answers" if axis == "selection" else "Drawn answers, a noisy verifier"
+        headings = [
+            axis,
+            "passed",
+            "wrong among\nthese",
+            "student\nright",
+            *(["learned\ndivisors"] if "skills" in last else []),
+        ]
+        _print_table(console, f"{title}, after {int(last.examples):,} answers", headings, rows)
+    console.print(
+        f"The generators are right in {100 * float(result.generators.accuracy.mean()):.1f} %.", highlight=False
+    )
+
+
+def _mean_text(values: xr.DataArray) -> str:
+    mean, error = mean_and_error(values.to_dataset(name="value"))
+    return f"{float(mean.value):.1f} ± {float(error.value):.1f}"
 
 
 def gain_sentence(total: xr.DataArray) -> str:

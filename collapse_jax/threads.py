@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
+import jax
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 MOST = 8
 
 
 def in_threads(jobs: Sequence[Job], work: Callable[[Job, threading.Event], Result]) -> Iterator[tuple[Job, Result]]:
-    """Each job and its result as they come.
+    """Each job and its result as they come; on an accelerator one job runs at a time.
 
     Args:
         jobs: what is to be done.
@@ -23,7 +25,8 @@ def in_threads(jobs: Sequence[Job], work: Callable[[Job, threading.Event], Resul
         [(1, 1), (2, 4), (3, 9)]
     """
     stop = threading.Event()
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST)) as pool:
+    most = min(os.cpu_count() or 1, MOST) if jax.default_backend() == "cpu" else 1
+    with ThreadPoolExecutor(most) as pool:
         futures = {pool.submit(work, job, stop): job for job in jobs}
         try:
             for future in as_completed(futures):

@@ -1,5 +1,6 @@
 """Published figures, each one function of the library: ``FIGURES[name].compute(size, seed)``, then ``.draw(datasets)``."""
 
+from collapse_jax.figures.arithmetic import ARITHMETIC
 from collapse_jax.figures.demystified import DEMYSTIFIED
 from collapse_jax.figures.figure import Figure
 from collapse_jax.figures.images import IMAGES
@@ -21,6 +22,7 @@ FIGURES: dict[str, Figure] = {
         *MIXING,
         *IMAGES,
         *STORIES,
+        *ARITHMETIC,
         *TAILS,
         *VERIFICATION,
     )

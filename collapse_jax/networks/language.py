@@ -90,6 +90,7 @@ def school(
     made_by: Mapping[str, Any] | None = None,
     save_seconds: float = SAVE_SECONDS,
     report: Callable[[Progress], object] | None = None,
+    watch: Callable[[int, GPT], object] | None = None,
 ) -> Schooled:
     """Train a transformer from random weights on the mean cross entropy of the next token.
 
@@ -106,6 +107,8 @@ def school(
         made_by: what else the training is made of, such as a digest of its data; a checkpoint of another is refused.
         save_seconds: see ``checkpoint``; 0 saves at every evaluation.
         report: called with :class:`Progress` at each evaluation.
+        watch: called with the step and the transformer at each evaluation, before it is saved: what is measured then is
+            there when a killed training goes on.
 
     Raises:
         ValueError: for numbers out of range, windows longer than the context, or another training's checkpoint.
@@ -123,7 +126,7 @@ def school(
         >>> found.held_out.shape, bool(found.held_out[-1] < 0.3)
         ((2,), True)
     """
-    keeper = _Keeper(checkpoint, made_by, save_seconds, report)
+    keeper = _Keeper(checkpoint, made_by, save_seconds, report, watch)
     state, steps, tokens = _train(key, shape, batches, held_out, schooling, mesh, keeper)
     return Schooled(nnx.merge(updates.graph_of(shape), state.weights), steps, tokens, *map(np.asarray, state[2:]))
 
@@ -185,6 +188,7 @@ class _Keeper(NamedTuple):
     made_by: Mapping[str, Any] | None
     save_seconds: float
     report: Callable[[Progress], object] | None
+    watch: Callable[[int, GPT], object] | None = None
 
 
 def _train(
@@ -232,6 +236,8 @@ def _train(
             weights, moments, state.losses.at[..., turn].set(losses), state.held_out.at[..., turn].set(found)
         )
         step = int(edges[turn + 1])
+        if keeper.watch is not None:
+            keeper.watch(step, nnx.merge(graph, weights))
         if store is not None and time.monotonic() - saved >= keeper.save_seconds:
             store.save(step, state)
             saved = time.monotonic()

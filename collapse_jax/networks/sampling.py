@@ -33,6 +33,7 @@ def write(
     top_k: int | None = None,
     top_p: float | None = None,
     stop: int | None = None,
+    prefix: bool = False,
 ) -> Written:
     """Continue each prompt by at most ``tokens`` tokens.
 
@@ -46,6 +47,7 @@ def write(
         top_k: only the so many likeliest tokens are drawn.
         top_p: only the fewest tokens whose probabilities reach this are drawn, in (0, 1].
         stop: a token that ends a text.
+        prefix: whether prompts are seen from everywhere, as a model expects that learned from lessons with a prefix.
 
     Returns:
         :class:`Written`; the stop token counts.
@@ -61,11 +63,13 @@ def write(
         >>> write(model, jax.random.key(0), jnp.ones((2, 3), int), tokens=5).tokens.shape
         (2, 8)
     """
-    prompts, lengths = _checked(model, prompts, lengths, tokens, temperature, top_k, top_p, stop)
+    prompts, lengths = checked(model, prompts, lengths, tokens, stop)
+    _check_rules(model, temperature, top_k, top_p)
     together = int(lengths.min()) - 1
-    together -= together % TOGETHER
+    # What is seen from everywhere must be read at once.
+    together = prompts.shape[1] if prefix else together - together % TOGETHER
     graph, weights = nnx.split(model)
-    rules = (tokens, top_k, top_p is not None, stop, temperature == 0, together)
+    rules = (tokens, top_k, top_p is not None, stop, temperature == 0, together, prefix)
     numbers = jnp.asarray([temperature or 1.0, 1.0 if top_p is None else top_p], jnp.float32)
     return _write(graph, weights, key, prompts, jnp.asarray(lengths, jnp.int32), numbers, rules)
 
@@ -85,17 +89,20 @@ class _Step(NamedTuple):
 def _write(
     graph: Any, weights: Any, key: jax.Array, prompts: jax.Array, lengths: jax.Array, numbers: jax.Array, rules: Any
 ) -> Written:
-    tokens, top_k, by_mass, stop, greedy, together = rules
+    tokens, top_k, by_mass, stop, greedy, together, prefix = rules
     model = nnx.merge(graph, weights)
     batch, width = prompts.shape
     texts = jnp.pad(prompts, ((0, 0), (0, tokens)), constant_values=0 if stop is None else stop)
     rooms = _rooms(together, width + tokens)
     cache = empty_cache(model.shape, batch, rooms[0])
+    seen, start_at = (lengths, lengths.min() - 1) if prefix else (None, jnp.asarray(together, jnp.int32))
     if together:
-        _, cache = model.hidden(prompts[:, :together], cache=cache)
+        _, cache = model.hidden(prompts[:, :together], prefix=seen, cache=cache)
+        cache = cache._replace(length=start_at)
 
     def step(now: _Step) -> _Step:
-        hidden, cache = model.hidden(jax.lax.dynamic_slice_in_dim(now.texts, now.at, 1, 1), cache=now.cache)
+        read = jax.lax.dynamic_slice_in_dim(now.texts, now.at, 1, 1)
+        hidden, cache = model.hidden(read, prefix=seen, cache=now.cache)
         key, own = jax.random.split(now.key)
         logits = model.logits(hidden[:, 0]) / numbers[0]
         drawn = logits.argmax(-1) if greedy else _drawn(own, _likely(logits, top_k, by_mass, numbers[1]))
@@ -113,9 +120,7 @@ def _write(
             key,
         )
 
-    start = _Step(
-        jnp.asarray(together, jnp.int32), texts, cache, jnp.zeros(batch, bool), lengths.astype(jnp.int32), key
-    )
+    start = _Step(start_at, texts, cache, jnp.zeros(batch, bool), lengths.astype(jnp.int32), key)
     final = start
     for room in rooms:
         final = final._replace(cache=longer_cache(final.cache, room))
@@ -157,16 +162,12 @@ def _likely(logits: jax.Array, top_k: int | None, by_mass: bool, top_p: jax.Arra
     return logits
 
 
-def _checked(
-    model: GPT,
-    prompts: Any,
-    lengths: Any,
-    tokens: int,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    stop: int | None,
-) -> tuple[jax.Array, np.ndarray]:
+def checked(model: GPT, prompts: Any, lengths: Any, tokens: int, stop: int | None) -> tuple[jax.Array, np.ndarray]:
+    """Prompts and their lengths as arrays.
+
+    Raises:
+        ValueError: where they, ``tokens`` or ``stop`` do not fit the model.
+    """
     prompts, vocabulary = jnp.asarray(prompts, jnp.int32), model.shape.vocabulary
     if prompts.ndim != 2 or 0 in prompts.shape:
         raise ValueError(f"prompts has shape {prompts.shape}; it must be (B, P), with at least one token")
@@ -181,11 +182,14 @@ def _checked(
             f"tokens is {tokens!r}; it must be at least 1, and with prompts of {width} at most the context, "
             f"{model.shape.context}"
         )
-    checks.at_least_zero("temperature", temperature)
-    if top_k is not None and not 1 <= top_k <= vocabulary:
-        raise ValueError(f"top_k is {top_k}; it must be from 1 to {vocabulary}, the vocabulary, or None")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p is {top_p}; it must lie in (0, 1], or be None")
     if stop is not None and not 0 <= stop < vocabulary:
         raise ValueError(f"stop is {stop}; it must be a token, 0 to {vocabulary - 1}, or None")
     return prompts, lengths
+
+
+def _check_rules(model: GPT, temperature: float, top_k: int | None, top_p: float | None) -> None:
+    checks.at_least_zero("temperature", temperature)
+    if top_k is not None and not 1 <= top_k <= model.shape.vocabulary:
+        raise ValueError(f"top_k is {top_k}; it must be from 1 to {model.shape.vocabulary}, the vocabulary, or None")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}; it must lie in (0, 1], or be None")
