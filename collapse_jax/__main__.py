@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
             "  python -m collapse_jax --preset smoke            small and coarse, in seconds\n"
             "  python -m collapse_jax images                    trained networks on handwritten digits, a few minutes\n"
             "  python -m collapse_jax stories                   language models on stories of a model, 15 minutes\n"
+            "  python -m collapse_jax text --text wikitext2     models of text that learn from each other\n"
             "  python -m collapse_jax arithmetic                skills lost and verified, on greatest common divisors\n"
             "  python -m collapse_jax figures                   list the published figures\n"
             "  python -m collapse_jax figures strong-3          reproduce one of them\n"
