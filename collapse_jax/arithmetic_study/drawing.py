@@ -135,10 +135,12 @@ def noise(result: "Verification", axes: Axes) -> None:
         _generator(result, axes)
     shades = _shades(len(groups))
     for i, (crossover, divisors) in enumerate(groups.items()):
-        label = f"divisors {', '.join(map(str, divisors))}"
+        label = f"divisor {', '.join(map(str, divisors))}"
         _errorbars(axes, last.each.sel(divisor=divisors).mean("divisor"), i, shades[i], label)
         line = LINES[i % len(LINES)]
-        axes.axvline(crossover, color=shades[i], lw=1.2, ls=line, label=f"p* = 1/(1 + p_noise): {crossover:.3f}")
+        axes.axvline(
+            crossover, color=shades[i], lw=1.0, ls=line if i else ":", label=f"p* = 1/(1 + p_noise): {crossover:.3f}"
+        )
     axes.set_xlabel(result.noises.p_noise.attrs["long_name"])
     axes.set_ylabel("share of right answers")
     axes.set_title("Drawn answers and a noisy verifier")
