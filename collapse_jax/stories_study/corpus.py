@@ -66,7 +66,7 @@ def corpus(size: Size, seed: int, path: str | os.PathLike[str] | None = None) ->
         >>> from collapse_jax.stories_study import size
         >>> found = corpus(size("smoke"), seed=0)
         >>> len(found.stories), found.held_out.tokens.shape, found.truth > 0
-        (850, (50, 129), True)
+        (850, (50, 161), True)
     """
     if size.source == WORLD and path is None:
         world = StoryWorld()

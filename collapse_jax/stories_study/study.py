@@ -45,11 +45,11 @@ def mixtures(
 
     Example:
         >>> from collapse_jax.stories_study import corpus, prepared, size
-        >>> small = size("smoke")._replace(tokens=4096, seeds=1, fractions=(0.0, 1.0), depths=(1,))
+        >>> small = size("smoke")._replace(tokens=12_800, seeds=1, fractions=(0.0, 1.0), depths=(1,))
         >>> stories = corpus(small, seed=0)
         >>> result, synthetic = mixtures(stories, prepared(small, stories), 0, Parts(None, {}), announce=lambda _: None)
         >>> dict(result.fractions.sizes), bool(result.fractions.total.isel(tokens=-1).max() < result.fractions.total.max())
-        ({'tokens': 4, 'synthetic_fraction': 2, 'seed': 1}, True)
+        ({'tokens': 8, 'synthetic_fraction': 2, 'seed': 1}, True)
     """
     key = jax.random.key(seed)
     writer, synthetic = first_generation(key, corpus, size, parts, announce)
