@@ -41,6 +41,7 @@ def lost(result: "Collapse", axes: Axes) -> None:
     """Share of right answers to what exact answers teach and the generator does not know."""
     taught = result.mixtures.each.isel(examples=-1).sel(synthetic_fraction=0.0).mean("seed") > 0.5
     divisors = taught.divisor.values[(taught & (result.generators.each.mean("seed") < 0.1)).values]
+    axes.set_xlabel("answers learned from")
     if not len(divisors):
         axes.set_title("Exact answers teach nothing that the generator lacks")
         return

@@ -45,7 +45,7 @@ ARITHMETIC = (
         "tails-4",
         "Skills lost and recovered: greatest common divisors",
         "Learned divisors against the answers learned from, for students of exact answers, of a generator's, and of mixtures. "
-        "Deviations: numbers up to 1,295 in base 6 and transformers of 0.1 million parameters in place of numbers up to a "
+        "Deviations: numbers up to 1,295 in base 6 and transformers of 26 thousand parameters in place of numbers up to a "
         "million in six bases and 17 million (the print's own: python -m collapse_jax arithmetic --preset paper).",
         _collapse,
         _draw_collapse,
