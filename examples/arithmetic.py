@@ -30,6 +30,8 @@ if importlib.util.find_spec("collapse_jax") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", ".."], check=True)
 
 # %%
+import os
+
 import jax
 import numpy as np
 from IPython.display import display
@@ -42,6 +44,7 @@ from collapse_jax.networks.language import Schooling, school
 from collapse_jax.networks.sampling import write
 
 # %matplotlib inline
+SHARE = 0.1 if os.environ.get("COLLAPSE_JAX_SMOKE") else 1.0  # of all trainings, where one only checks that it runs
 
 # %% [markdown]
 # ## Questions with exact answers
@@ -70,7 +73,7 @@ print(f"{parameters(shape):,} parameters")
 
 def learn(batches, steps, seed=0):
     """A transformer that has seen so many batches of 128."""
-    schooling = Schooling(steps=steps, learning_rate=6e-3, evaluations=4)
+    schooling = Schooling(steps=int(SHARE * steps), learning_rate=6e-3, evaluations=4)
     return school(jax.random.key(seed), shape, batches, held_out, schooling).model
 
 
