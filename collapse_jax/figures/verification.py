@@ -134,7 +134,8 @@ def _three(size: str, seed: int) -> Datasets:
             {"total": (("kind", "seed", "n"), np.stack(drawn))}, {**names, "n": np.array(few, float)}
         )
         for name in (f"theory_{n0}", f"simulated_{n0}"):
-            datasets[name].attrs["run_seconds"] = time.perf_counter() - started
+            made = {"collapse_jax": cj.__version__, "jax": jax.__version__, "device": jax.devices()[0].device_kind}
+            datasets[name].attrs |= made | {"run_seconds": time.perf_counter() - started}
             with_names(datasets[name], n="selected samples", total="test error beyond the best classifier's")
     return datasets
 
