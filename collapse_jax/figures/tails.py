@@ -40,7 +40,7 @@ def _both(
     few = np.logspace(low, high, 9 if full else 3).round()
     fine = np.union1d(np.logspace(low, high, 81 if full else 5), few)
     exact = cj.sweep(theory, **{hue: values, "samples": fine})
-    drawn = cj.sweep(simulated, key=jax.random.key(seed), seeds=16 if full else 24, **{hue: values, "samples": few})
+    drawn = cj.sweep(simulated, key=jax.random.key(seed), seeds=16 if full else 100, **{hue: values, "samples": few})
     return tuple(with_names(dataset, samples=SAMPLES, total=ERROR) for dataset in (exact, drawn))  # type: ignore[return-value]
 
 
