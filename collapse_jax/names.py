@@ -1,5 +1,7 @@
 """What datasets and pictures call the numbers that users sweep and the results they get."""
 
+import jax
+
 LONG_NAMES = {
     "n": "samples n",
     "width": "width m",
@@ -34,6 +36,22 @@ UNITS = {
     "collapse": "squared label units",
     "seeds_used": "seeds",
 }
+
+
+def made_with() -> dict[str, str]:
+    """What computed a dataset: the versions of collapse_jax and JAX, and the kind of device.
+
+    Example:
+        >>> sorted(made_with())
+        ['collapse_jax', 'device', 'jax']
+    """
+    import collapse_jax
+
+    return {
+        "collapse_jax": collapse_jax.__version__,
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }
 
 
 def attributes(name: str) -> dict[str, str]:

@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 import xarray as xr
 
-import collapse_jax
 from collapse_jax.arithmetic_study.answers import KNOWN
 from collapse_jax.arithmetic_study.sizes import Size
 from collapse_jax.data.arithmetic import Gcd
-from collapse_jax.names import attributes
+from collapse_jax.names import attributes, made_with
 from collapse_jax.networks.gpt import parameters
 from collapse_jax.parts import Arrays
 
@@ -143,9 +141,7 @@ def _table(size: Size, arrays: Mapping[str, tuple[tuple[str, ...], np.ndarray]],
     coords = dict(axes) | ({"divisor": np.asarray(size.divisors)} if size.divisors else {})
     used = {name for dims, _ in arrays.values() for name in dims}
     made = {
-        "collapse_jax": collapse_jax.__version__,
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+        **made_with(),
         "parameters": parameters(size.shape),
         "task": str(size.task),
     }

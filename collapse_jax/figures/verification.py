@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Picture
 import collapse_jax as cj
 from collapse_jax import plotting
 from collapse_jax.figures.figure import Datasets, Figure, is_full, with_names
+from collapse_jax.names import made_with
 
 SEPARATION = 1.5  # tau sqrt(d) of the print: Bayes accuracy 93%
 
@@ -134,8 +135,7 @@ def _three(size: str, seed: int) -> Datasets:
             {"total": (("kind", "seed", "n"), np.stack(drawn))}, {**names, "n": np.array(few, float)}
         )
         for name in (f"theory_{n0}", f"simulated_{n0}"):
-            made = {"collapse_jax": cj.__version__, "jax": jax.__version__, "device": jax.devices()[0].device_kind}
-            datasets[name].attrs |= made | {"run_seconds": time.perf_counter() - started}
+            datasets[name].attrs |= made_with() | {"run_seconds": time.perf_counter() - started}
             with_names(datasets[name], n="selected samples", total="test error beyond the best classifier's")
     return datasets
 

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import xarray as xr
 
-import collapse_jax
-from collapse_jax.names import attributes
+from collapse_jax.names import attributes, made_with
 
 MEANINGS = {"total": "test error", "misread": "share of test images misread"}
 
@@ -41,5 +39,4 @@ def dataset(arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any], **axes: 
         name: (tuple(axes), array, attributes(name) | {"long_name": MEANINGS.get(name, name)})
         for name, array in arrays.items()
     }
-    made = {"collapse_jax": collapse_jax.__version__, "jax": jax.__version__, "device": jax.devices()[0].device_kind}
-    return xr.Dataset(variables, coords, made | dict(attrs))
+    return xr.Dataset(variables, coords, made_with() | dict(attrs))

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import xarray as xr
 
-import collapse_jax
-from collapse_jax.names import attributes
+from collapse_jax.names import attributes, made_with
 from collapse_jax.networks.gpt import parameters
 from collapse_jax.planner import Laws, fit_law
 from collapse_jax.stories_study.corpus import Corpus
@@ -54,10 +52,8 @@ def dataset(arrays: Mapping[str, np.ndarray], corpus: Corpus, size: Size, axes: 
         own = {"long_name": meanings.get(name), "units": units.get(name)}
         return attributes(name) | {key: value for key, value in own.items() if value is not None}
 
-    made = {
-        "collapse_jax": collapse_jax.__version__,
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+    made: dict[str, Any] = {
+        **made_with(),
         "parameters": parameters(size.shape),
         "context": size.shape.context,
         "generator_tokens": size.generator_tokens,

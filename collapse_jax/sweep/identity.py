@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from collapse_jax.names import made_with
 from collapse_jax.sweep.axes import Grid
 
 
@@ -21,12 +22,8 @@ def identity(
     target: Mapping[str, float] | None,
 ) -> dict[str, Any]:
     """Attributes of the dataset that say how to make it again."""
-    from collapse_jax import __version__
-
     made: dict[str, Any] = {
-        "collapse_jax": __version__,
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+        **made_with(),
         "dtype": jnp.result_type(float).name,
         "batch_size": batch,
         "point": f"{getattr(point, '__module__', '')}.{getattr(point, '__qualname__', type(point).__name__)}",

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-import collapse_jax
+from collapse_jax.names import made_with
 from collapse_jax.networks.gpt import GPT, parameters
 from collapse_jax.networks.language import Progress, school
 from collapse_jax.networks.lesson import Lesson
@@ -166,9 +166,7 @@ def _dataset(found: dict[tuple[int, float], Arrays], text: Passages, size: Size)
     total = np.moveaxis(over("total"), 1, 0)  # (generation, E, ...) to (E, generation, ...)
     variables = {"total": (("tokens", *dims), total)} | {name: (dims, over(name)) for name in ("tail", "distinct")}
     made = {
-        "collapse_jax": collapse_jax.__version__,
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+        **made_with(),
         "parameters": parameters(size.shape),
         **{f"true_{name}": float(value) for name, value in _measures(text.others, text, size).items()},
     }
