@@ -1,6 +1,7 @@
 """What a mixture of real and synthetic data does to the test error, and why: by theory, by simulation, on networks."""
 
 from collapse_jax import planner, simulate, skills, spectra, theory
+from collapse_jax.citation import citation
 from collapse_jax.mixture import Mixture, real_and_synthetic, split
 from collapse_jax.risk import Risk
 from collapse_jax.schedule import Schedule
@@ -13,6 +14,7 @@ __all__ = [
     "Risk",
     "Schedule",
     "Verified",
+    "citation",
     "mean_and_error",
     "planner",
     "real_and_synthetic",

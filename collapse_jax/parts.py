@@ -34,7 +34,6 @@ class Parts:
     def __init__(self, folder: str | os.PathLike[str] | None, made_by: Mapping[str, Any]) -> None:
         text = json.dumps(dict(made_by), sort_keys=True, default=str)
         self.folder = None if folder is None else Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:12]
-        self.found = 0
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "made_by.json").write_text(text)
@@ -45,7 +44,6 @@ class Parts:
             return {key: np.asarray(value) for key, value in compute().items()}
         file = self.folder / f"{name}.npz"
         if file.exists():
-            self.found += 1
             with np.load(file) as stored:
                 return dict(stored)
         arrays = {key: np.asarray(value) for key, value in compute().items()}
@@ -59,6 +57,10 @@ class Parts:
     def checkpoint(self, name: str, index: int = 0) -> Path | None:
         """A folder for what a part is in the middle of; removed when the part is finished."""
         return None if self.folder is None else self.folder / f"{name}.checkpoint{index}"
+
+    def count(self) -> int:
+        """How many are finished."""
+        return 0 if self.folder is None else len([file for file in self.folder.glob("*.npz") if file.name[0] != "."])
 
     def delete(self) -> None:
         """Remove all parts: the run is finished."""

@@ -95,15 +95,27 @@ def measured(dataset: xr.Dataset, *, x: str, hue: str, ax: Axes, variable: str =
         'measured, 2 seeds'
     """
     curves(mean_and_error(dataset[[variable]])[0], dataset[[variable]], x=x, hue=hue, variable=variable, ax=ax)
+    seeds = dataset.sizes["seed"]
+    legend_below(ax, "their mean", f"measured, {seeds} seed{'s' * (seeds > 1)}")
+    return ax
+
+
+def legend_below(ax: Axes, *names: str) -> None:
+    """Move the legend below its axes, and call its last entries by these names.
+
+    Example:
+        >>> axes = curves(xr.Dataset({"total": (("n", "p"), [[1.0], [0.1]])}, {"n": [1, 2], "p": [0.0]}), x="n", hue="p")
+        >>> legend_below(axes, "no synthetic data")
+        >>> axes.get_legend().get_texts()[0].get_text()
+        'no synthetic data'
+    """
     legend = ax.get_legend()
     assert legend is not None
-    seeds = dataset.sizes["seed"]
-    names = [text.get_text() for text in legend.get_texts()]
-    names[-2:] = ["their mean", f"measured, {seeds} seed{'s' * (seeds > 1)}"]
+    known = [text.get_text() for text in legend.get_texts()]
     handles = [handle for handle in legend.legend_handles if handle is not None]
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 4, "fontsize": "small"}
-    ax.legend(handles, names, title=legend.get_title().get_text(), title_fontsize="small", **below)
-    return ax
+    title = legend.get_title().get_text()
+    ax.legend(handles, [*known[: len(known) - len(names)], *names], title=title, title_fontsize="small", **below)
 
 
 def decomposition(

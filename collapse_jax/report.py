@@ -1,14 +1,10 @@
-"""What a command leaves behind: tables and sentences on the screen, datasets and pictures on the disk."""
+"""What the commands say on the screen: tables and sentences."""
 
-import os
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -20,59 +16,6 @@ if TYPE_CHECKING:  # Flax takes a second to load
     from collapse_jax.images_study import Result
 
 FRACTION = "synthetic\nfraction"
-
-
-def writable_directory(path: str) -> Path:
-    """The directory, made if need be; raises before hours are computed that could not be saved.
-
-    Raises:
-        OSError: where no file can be written, with the way out.
-    """
-    directory = Path(path)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise OSError(f"cannot write to {path}: {error.strerror}. Choose another directory with --out DIR") from error
-    return directory
-
-
-def save_datasets(
-    directory: Path, name: str, datasets: Mapping[str, xr.Dataset], provenance: Mapping[str, str]
-) -> list[Path]:
-    """Write each dataset to ``name_key.nc`` (NetCDF 3), with what made it among its attributes."""
-    paths = []
-    for key, dataset in datasets.items():
-        path = directory / f"{name}_{key}.nc"
-        with _finished(path) as unfinished:
-            dataset.assign_attrs(provenance).to_netcdf(unfinished, engine="scipy")
-        paths.append(path)
-    return paths
-
-
-def save_picture(directory: Path, name: str, picture: Figure) -> Path:
-    """Write ``name.png``."""
-    path = directory / f"{name}.png"
-    with _finished(path) as unfinished:
-        picture.savefig(unfinished, dpi=130, format="png")
-    return path
-
-
-class _finished:  # noqa: N801 - reads as a word after "with"
-    """A file appears under its name only when it is complete, so that an interrupted run leaves no halves."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.unfinished = path, path.with_name(f".{path.name}.unfinished")
-
-    def __enter__(self) -> Path:
-        return self.unfinished
-
-    def __exit__(self, failure: object, *_: object) -> None:
-        if failure is None:
-            os.replace(self.unfinished, self.path)
-        else:
-            self.unfinished.unlink(missing_ok=True)
 
 
 def print_samples(console: Console, result: study.Samples) -> None:

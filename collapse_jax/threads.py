@@ -18,7 +18,7 @@ def in_threads(jobs: Sequence[Job], work: Callable[[Job, threading.Event], Resul
 
     Args:
         jobs: what is to be done.
-        work: does one; it should look at the event now and then, and give up when it is set: after an error or Ctrl-C.
+        work: does one; it should :func:`heed` the event now and then, which is set after an error or Ctrl-C.
 
     Example:
         >>> sorted(in_threads([1, 2, 3], lambda job, stop: job**2))
@@ -35,3 +35,13 @@ def in_threads(jobs: Sequence[Job], work: Callable[[Job, threading.Event], Resul
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def heed(stop: threading.Event) -> None:
+    """Give up where the event is set.
+
+    Raises:
+        KeyboardInterrupt: then.
+    """
+    if stop.is_set():
+        raise KeyboardInterrupt

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from killing import dies
 
 from collapse_jax import __main__ as command_line
 from collapse_jax import arithmetic_study as study
@@ -156,25 +157,11 @@ def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, caps
     assert "Students of verified answers" in shown
     again = [*arguments, "--out", str(tmp_path / "killed")]
 
-    def killing(module: Any, name: str, at: int) -> None:
-        """The command dies at the so many-th call of a function, and is given again."""
-        calls, function = [], getattr(module, name)
-
-        def killed(*inputs: Any, **options: Any) -> Any:
-            calls.append(1)
-            if len(calls) == at:
-                raise KeyboardInterrupt
-            return function(*inputs, **options)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(module, name, killed)
-            assert command_line.main(again) == 130
-
     monkeypatch.setattr("collapse_jax.networks.language.SAVE_SECONDS", 0.0)
-    killing(answers, "marks", 2)  # in the middle of the generator
-    killing(answers, "greedy", 4)
-    killing(students, "school", 2)
-    killing(answers, "sampled", 1)
+    dies(again, monkeypatch, answers, "marks", 2)  # in the middle of the generator
+    dies(again, monkeypatch, answers, "greedy", 4)
+    dies(again, monkeypatch, students, "school", 2)
+    dies(again, monkeypatch, answers, "sampled", 1)
     assert command_line.main(again) == 0
     assert "finished parts were found" in capsys.readouterr().err
     for name in (*(f"collapse_{file}" for file in FILES), "verification_selections", "verification_noises"):

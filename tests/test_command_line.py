@@ -1,11 +1,13 @@
 """The command line as a user meets it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import xarray as xr
+from PIL import Image
 
 import collapse_jax
 from collapse_jax import study
@@ -25,6 +27,8 @@ def test_module_runs_and_tells_its_version() -> None:
         (["--help"], "python -m collapse_jax figures strong-3"),
         (["study", "--help"], "--preset"),
         (["figures", "--help"], "NAME"),
+        (["--help"], "exit codes: 0 done"),
+        (["--print-completion", "bash"], "--preset"),
     ],
 )
 def test_help_teaches(words: list[str], taught: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,6 +49,7 @@ def test_figures_without_a_name_lists_them(capsys: pytest.CaptureFixture[str]) -
         (["figure"], ["invalid choice: 'figure'", "study"]),
         (["--seed", "-1"], ["--seed", "'-1'"]),
         (["--preset", "huge"], ["--preset", "laptop", "smoke"]),
+        (["stories", "--fresh", "0.1"], ["--fresh 0.1", "--generations"]),
     ],
 )
 def test_mistakes_are_told_without_a_traceback(
@@ -87,7 +92,9 @@ def test_interrupted_study_keeps_what_is_finished(
     monkeypatch.setattr(study, "samples", lambda *_: finished)
     monkeypatch.setattr(study, "widths", interrupt)
     assert main(["--preset", "smoke", "--out", str(tmp_path)]) == 130
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["study_samples_measured.nc", "study_samples_theory.nc"]
+    files = ["study_samples_measured.nc", "study_samples_theory.nc"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", *files]
+    assert all(f"- {name}" in (tmp_path / "README.md").read_text() for name in files)
     assert str(tmp_path) in capsys.readouterr().err
 
 
@@ -103,7 +110,7 @@ def test_smoke_study_prints_what_matters_and_writes_files_that_open(
     pictures = {"study.png", "decomposition.png", "digits.png"}
     stems = [f"{study}_{axis}" for study in ("study", "digits") for axis in ("samples", "widths")]
     files = {f"{stem}_{side}.nc" for stem in stems for side in ("theory", "measured")}
-    assert {path.name for path in out.iterdir()} == pictures | files
+    assert {path.name for path in out.iterdir()} == pictures | files | {"README.md"}
     for name in files:
         with xr.open_dataset(out / name) as dataset:
             assert dataset.total.notnull().all()
@@ -112,9 +119,43 @@ def test_smoke_study_prints_what_matters_and_writes_files_that_open(
             assert {"setting", "ridge", "dtype"} <= set(dataset.attrs)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code"), [(FloatingPointError("nan"), 3), (MemoryError("full"), 3), (OSError("no"), 2)]
+)
+def test_exit_codes_tell_mistakes_from_failures(
+    wrong: Exception, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise wrong
+
+    monkeypatch.setattr(study, "samples", fail)
+    assert main(["--out", str(tmp_path)]) == code
+    assert capsys.readouterr().err.endswith(f"error: {wrong}\n")
+
+
 def test_figure_is_written_with_its_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["figures", "strong-3", "--preset", "smoke", "--out", str(tmp_path)]) == 0
     assert "strong-3.png" in capsys.readouterr().out
-    assert (tmp_path / "strong-3.png").read_bytes()[1:4] == b"PNG"
+    with Image.open(tmp_path / "strong-3.png") as picture:
+        assert "figures strong-3" in picture.info["Description"]
     with xr.open_dataset(tmp_path / "strong-3_theory.nc") as dataset:
         assert "figures strong-3" in dataset.attrs["command"]
+    readme = (tmp_path / "README.md").read_text()
+    assert all(f"- {path.name}\n" in readme for path in tmp_path.iterdir() if path.name != "README.md")
+
+
+def test_json_has_the_numbers_of_the_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "strong-3", "--preset", "smoke", "--json", "--out", str(tmp_path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {"strong-3.png", "strong-3_theory.nc"} <= set(told["files"])
+    for name, found in told["results"].items():
+        with xr.open_dataset(tmp_path / f"{name}.nc") as dataset:
+            expected = dataset.mean("seed") if "seed" in dataset.dims else dataset
+            xr.testing.assert_allclose(xr.Dataset.from_dict(found["data"])[list(expected)], expected)
+            assert ("standard_error" in found) == ("seed" in dataset.dims)
+
+
+def test_a_page_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("my notes")
+    assert main(["figures", "strong-3", "--preset", "smoke", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "README.md").read_text() == "my notes"

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from killing import dies
 
 from collapse_jax import __main__ as command_line
 from collapse_jax import images_study as study
@@ -55,18 +56,8 @@ def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, caps
     out = capsys.readouterr().out
     assert "Width 40, teacher with c²" in out
     assert "All labels synthetic: width 40 instead of 10" in out
-    calls, train = [], networks.train
-
-    def killed(*inputs: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return train(*inputs, **options)
-
-    monkeypatch.setattr(networks, "train", killed)
     again = [*arguments, "--out", str(tmp_path / "killed")]
-    assert command_line.main(again) == 130
-    calls.extend([1] * 10)
+    dies(again, monkeypatch, networks, "train", 4)
     assert command_line.main(again) == 0
     assert "3 finished parts were found" in capsys.readouterr().err
     for name in ("samples", "widths", "teachers"):

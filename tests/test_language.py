@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from collapse_jax.networks import language, updates
-from collapse_jax.networks.gpt import Shape
+from collapse_jax.networks.gpt import Shape, graph_of
 from collapse_jax.networks.language import Progress, Schooling, memory_needed, school, school_together
 from collapse_jax.networks.lesson import Lesson, loss_of
 
@@ -171,7 +171,7 @@ def test_predicted_memory_is_near_what_the_compiler_asks_for(sizes: tuple[int, i
     given = Lesson(jax.ShapeDtypeStruct((1, 8, length + 1), jnp.int32))
     total = jax.ShapeDtypeStruct((), jnp.float32)
     args = (
-        updates.graph_of(shape),
+        graph_of(shape),
         1,
         updates.Numbers(*SCHOOLING[:7]),
         weights.weights,

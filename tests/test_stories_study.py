@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from flax import nnx
+from killing import dies
 
 from collapse_jax import __main__ as command_line
 from collapse_jax import stories_study as study
 from collapse_jax.data.tokens import read_tokens, read_vocabulary
-from collapse_jax.networks import language
+from collapse_jax.networks import language, updates
 from collapse_jax.networks.gpt import GPT
 from collapse_jax.networks.lesson import surprises
 from collapse_jax.parts import Parts
@@ -93,23 +94,9 @@ def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, caps
     assert "Loss above the truth (nats a story)" in out
     again = [*arguments, "--out", str(tmp_path / "killed")]
 
-    def killing(module: Any, name: str, at: int) -> None:
-        """The command dies at the so many-th call of a function, and is given again."""
-        calls, function = [], getattr(module, name)
-
-        def killed(*inputs: Any, **options: Any) -> Any:
-            calls.append(1)
-            if len(calls) == at:
-                raise KeyboardInterrupt
-            return function(*inputs, **options)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(module, name, killed)
-            assert command_line.main(again) == 130
-
-    killing(writer, "school", 1)
-    killing(writer, "write", 2)
-    killing(students, "school", 3)
+    dies(again, monkeypatch, writer, "school", 1)
+    dies(again, monkeypatch, writer, "write", 2)
+    dies(again, monkeypatch, students, "school", 3)
     monkeypatch.setattr(writer, "school", None)  # it is not needed any more
     assert command_line.main(again) == 0
     assert "finished parts were found" in capsys.readouterr().err
@@ -161,7 +148,7 @@ def test_entropy_of_what_a_model_writes_is_its_own_surprise(corpus: study.Corpus
     weights = jax.tree.map(lambda leaf: 0 * leaf, weights)
     stories = [np.full(7, 5, np.uint16), np.full(3, 9, np.uint16)]
     windows = jax.tree.map(jax.numpy.asarray, story_windows(stories, corpus.vocabulary.end, size.length))
-    found = chains._surprise(graph, weights, windows)
+    found = updates.window_losses(graph, weights, windows)
     np.testing.assert_allclose(found, np.array([8, 4]) * math.log(size.shape.vocabulary), rtol=1e-5)
 
 
@@ -211,6 +198,6 @@ def test_bad_input_is_named(tmp_path: Path, capsys: Any, monkeypatch: Any, corpu
     with pytest.raises(ValueError, match="context is 20; a story has"):
         study.corpus(SMOKE._replace(shape=replace(SMOKE.shape, context=20)), 0)
     monkeypatch.setattr(language, "free_memory", lambda: 1e4)
-    assert command_line.main(["stories", "--preset", "smoke", *where]) == 2
+    assert command_line.main(["stories", "--preset", "smoke", *where]) == 3
     assert "Use fewer layers" in capsys.readouterr().err
     assert len(joined(corpus.stories[:3], 0)) == sum(len(story) + 1 for story in corpus.stories[:3])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from flax import nnx
+from killing import dies
 
 from collapse_jax import __main__ as command_line
 from collapse_jax import text_study as study
@@ -70,17 +71,8 @@ def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, caps
     arguments = ["text", "--preset", "smoke", "--seed", "3"]
     assert command_line.main([*arguments, "--out", str(tmp_path / "whole")]) == 0
     assert "Perplexity of held-out continuations" in capsys.readouterr().out
-    again, calls, school = [*arguments, "--out", str(tmp_path / "killed")], [], iteration.school
-
-    def killed(*inputs: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return school(*inputs, **options)
-
-    monkeypatch.setattr(iteration, "school", killed)
-    assert command_line.main(again) == 130
-    calls.extend([1] * 9)
+    again = [*arguments, "--out", str(tmp_path / "killed")]
+    dies(again, monkeypatch, iteration, "school", 5)
     assert command_line.main(again) == 0
     assert "finished parts were found" in capsys.readouterr().err
     whole, resumed = (

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from flax import nnx
 
 from collapse_jax.arithmetic_study import answers
 from collapse_jax.arithmetic_study.answers import Exam
 from collapse_jax.arithmetic_study.sizes import Size
 from collapse_jax.data.arithmetic import lessons
-from collapse_jax.networks.gpt import GPT, Shape
+from collapse_jax.networks.gpt import GPT, Shape, weights_of
 from collapse_jax.networks.language import Batches, Schooling, school
 from collapse_jax.parts import Arrays, Parts
+from collapse_jax.threads import heed
 
 HELD_OUT = 256  # usual questions of the examination whose loss is taken
 
@@ -40,8 +40,7 @@ def train(
 
     def watch(step: int, model: GPT) -> None:
         seen.keep(step, answers.marks(model, size, exam))
-        if stop.is_set():
-            raise KeyboardInterrupt
+        heed(stop)
 
     def compute() -> dict[str, Any]:
         held_out = lessons(size.task, exam.asked[:HELD_OUT], size.task.say(exam.truth[:HELD_OUT]))
@@ -54,8 +53,7 @@ def train(
             checkpoint=parts.checkpoint(name),
             watch=watch,
         )
-        leaves = jax.tree.leaves(nnx.state(found.model)) if weights else []
-        kept = {f"weights{i:03}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
+        kept = weights_of(found.model) if weights else {}
         return {"examples": found.steps * size.batch, "held_out": found.held_out, **seen.stacked(found.steps), **kept}
 
     return parts.get(name, compute)

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import xarray as xr
-from flax import nnx
 
 from collapse_jax.arithmetic_study import answers, results, selection
 from collapse_jax.arithmetic_study.answers import Exam
 from collapse_jax.arithmetic_study.sizes import Size
 from collapse_jax.arithmetic_study.students import Student, train
 from collapse_jax.data.arithmetic import Gcd, endless, exact, lessons, shuffled
-from collapse_jax.networks.gpt import GPT, Shape
+from collapse_jax.networks.gpt import GPT, Shape, model_of
 from collapse_jax.networks.lesson import Lesson
 from collapse_jax.parts import Arrays, Parts
 from collapse_jax.threads import in_threads
@@ -219,7 +218,7 @@ def generators(bench: _Bench, name: str = "generator", shape: Shape | None = Non
         bench.announce(f"{name}, seed {student.chain}: {results.told(arrays)}")
         found[student.chain] = arrays
     chains = range(size.seeds)
-    return Generators([_model(shape, found[chain]) for chain in chains], [found[chain] for chain in chains])
+    return Generators([model_of(shape, found[chain]) for chain in chains], [found[chain] for chain in chains])
 
 
 def hash_of(seed: int, chain: int) -> int:
@@ -230,9 +229,3 @@ def hash_of(seed: int, chain: int) -> int:
         True
     """
     return int(np.random.SeedSequence((seed, chain, 1)).generate_state(1)[0])
-
-
-def _model(shape: Shape, arrays: dict[str, Any]) -> GPT:
-    graph, like = nnx.split(nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0))))
-    leaves = [jax.numpy.asarray(arrays[name]) for name in sorted(arrays) if name.startswith("weights")]
-    return nnx.merge(graph, jax.tree.unflatten(jax.tree.structure(like), leaves))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+import scipy
 
 from collapse_jax import checks
 from collapse_jax.data.places import VARIABLE, usual
@@ -86,7 +86,7 @@ def normal_scores(columns: Any) -> jax.Array:
     if array.ndim != 2 or not array.size:
         raise ValueError(f"columns has shape {array.shape}; it must be (N, d): one column a feature")
     checks.finite("columns", array)
-    scores = stats.norm.ppf((stats.rankdata(np.asarray(array), axis=0) - 0.5) / len(array))
+    scores = scipy.stats.norm.ppf((scipy.stats.rankdata(np.asarray(array), axis=0) - 0.5) / len(array))
     spread = scores.std(0)
     return jnp.asarray((scores - scores.mean(0)) / np.where(spread > 0, spread, 1), array.dtype)
 

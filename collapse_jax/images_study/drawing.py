@@ -45,11 +45,5 @@ def _curves(
     line = mean_and_error(measured[["total"]])[0] if theory is None and joined else theory
     plotting.curves(line, measured[["total"]], x=x, hue=hue, ax=axes)
     axes.set_ylabel("test error on clean labels")
-    legend = axes.get_legend()
-    assert legend is not None
-    names = [text.get_text() for text in legend.get_texts()]
-    if line is not None:  # a line without theory is the mean
-        names[-2:] = ["theory" if theory is not None else "their mean", f"measured, {measured.sizes['seed']} seeds"]
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 4, "fontsize": "small"}
-    handles = [handle for handle in legend.legend_handles if handle is not None]
-    axes.legend(handles, names, title=legend.get_title().get_text(), title_fontsize="small", **below)
+    names = ["theory" if theory is not None else "their mean", f"measured, {measured.sizes['seed']} seeds"]
+    plotting.legend_below(axes, *(names if line is not None else ()))

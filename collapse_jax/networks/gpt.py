@@ -1,10 +1,13 @@
 """A GPT-2-style transformer: learned positions, norms before the sub-layers, GELU, output weights tied to the embedding."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 
@@ -247,6 +250,31 @@ def longer_cache(cache: Cache, room: int) -> Cache:
     return Cache(tuple(map(padded, cache.keys)), tuple(map(padded, cache.values)), cache.length)
 
 
+def graph_of(shape: Shape) -> Any:
+    """What makes weights a :class:`GPT` again."""
+    return nnx.split(_like(shape))[0]
+
+
+def weights_of(model: GPT) -> dict[str, np.ndarray]:
+    """The weights as arrays with names, such as a file keeps."""
+    return {f"weights{i:03}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(nnx.state(model)))}
+
+
+def model_of(shape: Shape, arrays: Mapping[str, np.ndarray]) -> GPT:
+    """The transformer of :func:`weights_of`; other arrays may be among its own.
+
+    Example:
+        >>> shape = Shape(vocabulary=11, context=8, width=12, layers=1, heads=3)
+        >>> model, tokens = GPT(shape, rngs=nnx.Rngs(0)), jnp.zeros((1, 5), int)
+        >>> bool((model_of(shape, weights_of(model))(tokens) == model(tokens)).all())
+        True
+    """
+    graph, like = nnx.split(_like(shape))
+    leaves = [jnp.asarray(arrays[name]) for name in sorted(arrays) if name.startswith("weights")]
+    return nnx.merge(graph, jax.tree.unflatten(jax.tree.structure(like), leaves))
+
+
+@lru_cache
 def parameters(shape: Shape) -> int:
     """Number of parameters, counted without making them.
 
@@ -254,5 +282,9 @@ def parameters(shape: Shape) -> int:
         >>> f"{parameters(SHAPES['gpt2-small']):,}"
         '124,439,808'
     """
-    weights = nnx.state(nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0))), nnx.Param)
-    return sum(leaf.size for leaf in jax.tree.leaves(weights))
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(_like(shape), nnx.Param)))
+
+
+def _like(shape: Shape) -> GPT:
+    """A transformer without numbers."""
+    return nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0)))

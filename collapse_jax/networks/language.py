@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from collapse_jax import checks
 from collapse_jax.networks import updates
 from collapse_jax.networks.checkpoint import Checkpoint
-from collapse_jax.networks.gpt import GPT, Shape, parameters
+from collapse_jax.networks.gpt import GPT, Shape, graph_of, parameters
 from collapse_jax.networks.lesson import Lesson, check_lesson, lesson, stacked
 from collapse_jax.networks.memory import free_memory
 
@@ -128,7 +128,7 @@ def school(
     """
     keeper = _Keeper(checkpoint, made_by, save_seconds, report, watch)
     state, steps, tokens = _train(key, shape, batches, held_out, schooling, mesh, keeper)
-    return Schooled(nnx.merge(updates.graph_of(shape), state.weights), steps, tokens, *map(np.asarray, state[2:]))
+    return Schooled(nnx.merge(graph_of(shape), state.weights), steps, tokens, *map(np.asarray, state[2:]))
 
 
 def school_together(
@@ -175,9 +175,7 @@ def school_together(
     found = []
     for i in range(len(keys)):
         own = jax.tree.map(lambda leaf, i=i: leaf[i], state)
-        found.append(
-            Schooled(nnx.merge(updates.graph_of(shape), own.weights), steps, tokens, *map(np.asarray, own[2:]))
-        )
+        found.append(Schooled(nnx.merge(graph_of(shape), own.weights), steps, tokens, *map(np.asarray, own[2:])))
     return found
 
 
@@ -206,7 +204,7 @@ def _train(
     check_lesson("held_out", held_out, shape)
     edges, graph, numbers = (
         _edges(schooling),
-        updates.graph_of(shape),
+        graph_of(shape),
         updates.Numbers(*map(np.float32, schooling[: len(updates.Numbers._fields)])),
     )
     state = _placed(updates.start(key, shape, numbers, len(edges) - 1), mesh, key.ndim == 1)

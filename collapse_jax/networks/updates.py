@@ -23,11 +23,6 @@ class State(NamedTuple):
     held_out: jax.Array
 
 
-def graph_of(shape: Shape) -> Any:
-    """What makes weights a :class:`GPT` again."""
-    return nnx.split(nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0))))[0]
-
-
 class Numbers(NamedTuple):
     """The first fields of a :class:`Schooling`, traced: a program serves all their values."""
 
@@ -125,14 +120,26 @@ def _update(
 
 @partial(jax.jit, static_argnums=(0, 3))
 def held_out_loss(graph: Any, weights: Any, windows: Lesson, together: bool) -> jax.Array:
+    """Mean nats of a counted token: of one network, or of each."""
+
     def one(weights: Any) -> jax.Array:
         model = nnx.merge(graph, weights)
 
-        def loss(window: Lesson) -> jax.Array:
-            return surprises(model, jax.tree.map(lambda leaf: leaf[None], window)).sum()
-
-        total = jax.lax.map(loss, windows, batch_size=min(EVALUATED, len(windows.tokens))).sum()
+        total = _each(model, windows).sum()
         return total / (windows.tokens[:, 1:].size if windows.counted is None else windows.counted.sum())
 
     found = jax.lax.map(one, weights) if together else one(weights)
     return found.astype(jnp.float32)
+
+
+@partial(jax.jit, static_argnums=0)
+def window_losses(graph: Any, weights: Any, windows: Lesson) -> jax.Array:
+    """(E,) nats of each window, not of a token."""
+    return _each(nnx.merge(graph, weights), windows)
+
+
+def _each(model: GPT, windows: Lesson) -> jax.Array:
+    def loss(window: Lesson) -> jax.Array:
+        return surprises(model, jax.tree.map(lambda leaf: leaf[None], window)).sum()
+
+    return jax.lax.map(loss, windows, batch_size=min(EVALUATED, len(windows.tokens)))

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from collapse_jax import checks
 from collapse_jax.mixture import Mixture
@@ -299,7 +299,7 @@ class _Problem(NamedTuple):
         slopes: Any = lambda free: at(free)[1]  # noqa: E731
         low, high = LOW[self.free], HIGH[self.free]
         nearest = np.where(low == 0, 1e-6 * self.scale, low)  # from 0 itself a noise would not rise
-        result = optimize.least_squares(
+        result = scipy.optimize.least_squares(
             lambda free: at(free)[0],
             np.clip(start[self.free], nearest, high),
             slopes,
@@ -328,7 +328,7 @@ class _Problem(NamedTuple):
         wanted = 1 / self.relative - responses[:, given] @ powers[given]
         if not free:
             return theta, float(np.linalg.norm(wanted))
-        powers[free], misfit = optimize.nnls(responses[:, free], wanted)
+        powers[free], misfit = scipy.optimize.nnls(responses[:, free], wanted)
         return replaced(powers, 4, math.log(max(powers[4], 1e-3 * self.scale))), float(misfit)
 
 

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 EXPONENTS = np.geomspace(0.02, 4, 120)  # where the fit begins
 
@@ -84,7 +84,7 @@ def _fitted(size: np.ndarray, loss: np.ndarray, error: np.ndarray, known: bool, 
     def linear(exponent: float) -> tuple[float, np.ndarray]:
         """Floor and scale, at least 0, that are best for an exponent."""
         columns = np.stack([np.full_like(size, float(floor)), size**-exponent], 1) / error[:, None]
-        found, misfit = optimize.nnls(columns, loss / error)
+        found, misfit = scipy.optimize.nnls(columns, loss / error)
         return misfit, found
 
     best = min(EXPONENTS, key=lambda exponent: linear(exponent)[0])
@@ -95,7 +95,7 @@ def _fitted(size: np.ndarray, loss: np.ndarray, error: np.ndarray, known: bool, 
         return ((np.exp(x[2]) if free else 0.0) + np.exp(x[0]) * size ** -np.exp(x[1]) - loss) / error
 
     start = [np.log(max(scale, 1e-300)), np.log(best)] + ([np.log(at_floor)] if free else [])
-    found = optimize.least_squares(residuals, start, method="lm", xtol=1e-14, ftol=1e-14, gtol=1e-14)
+    found = scipy.optimize.least_squares(residuals, start, method="lm", xtol=1e-14, ftol=1e-14, gtol=1e-14)
     misfit, count, numbers = float((found.fun**2).sum()), len(size), len(start)
     spread = misfit / max(count - numbers, 1) if not known else 1.0
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * spread

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from collapse_jax import checks
 from collapse_jax.activations import Activation
@@ -355,7 +355,7 @@ def _choice(found: Minimum) -> Choice:
 
 
 def _root(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
-    return float(optimize.root_scalar(function, bracket=(low, high), xtol=tolerance, method="brentq").root)
+    return float(scipy.optimize.root_scalar(function, bracket=(low, high), xtol=tolerance, method="brentq").root)
 
 
 def _exact(count: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import ndimage, optimize
+import scipy
 
 from collapse_jax.activations import Activation
 from collapse_jax.arguments import Arguments
@@ -116,7 +116,7 @@ class Landscape:
 
         options = {"ftol": 0.0, "gtol": 1e-8, "maxiter": 300}
         x0 = np.clip(start[free], *np.transpose(bounds))
-        result = optimize.minimize(objective, x0, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        result = scipy.optimize.minimize(objective, x0, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         logs = _with(start, free, result.x)
         return self._newton(logs, float(result.fun), axes)
 
@@ -189,7 +189,7 @@ def _compiled() -> Any:
 def _valleys(points: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
     """The lowest grid points (5,) that no neighbour undercuts."""
     values = np.where(np.isfinite(values), values, np.inf)
-    lowest = values <= ndimage.minimum_filter(values, size=3, mode="nearest")
+    lowest = values <= scipy.ndimage.minimum_filter(values, size=3, mode="nearest")
     order = np.argsort(values[lowest])[:VALLEYS]
     return list(points[lowest][order])
 

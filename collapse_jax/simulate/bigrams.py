@@ -69,6 +69,8 @@ def bigram_generations(
     Raises:
         ValueError: for values outside their ranges.
 
+    Source: *A Tale of Tails*, Section 4, whose Figure 6 has such chains.
+
     Example:
         >>> chain = bigram_generations(jax.random.key(0), 1.5, jnp.full(5, 1e5), states=30, kept=0.95)
         >>> bool((jnp.diff(chain.error) > 0).all()), bool(chain.perplexity[-1] > chain.perplexity[0])

@@ -13,7 +13,7 @@ from flax import nnx
 
 from collapse_jax import checks
 from collapse_jax.networks.gpt import GPT
-from collapse_jax.networks.lesson import Lesson, surprises
+from collapse_jax.networks.updates import window_losses
 from collapse_jax.parts import Parts
 from collapse_jax.stories_study.corpus import Corpus, story_windows
 from collapse_jax.stories_study.results import dataset
@@ -74,7 +74,8 @@ def generations(
             f"fresh is {fresh:g}: {count - 1} generations need {int(fresh * len(own) * (count - 1)):,} new stories "
             f"and there are {len(spare):,}. Use fewer generations, a smaller share, or more stories"
         )
-    tail = tail_words([corpus.vocabulary.decode(story) for story in own])
+    texts = [corpus.vocabulary.decode(story) for story in own]
+    tail = tail_words(texts)
     rows = []
     for chain in range(size.seeds):
         key, learned, row = jax.random.fold_in(jax.random.key(seed), 100 + chain), own, []
@@ -99,7 +100,7 @@ def generations(
         rows.append(row)
     arrays = {key: np.asarray([[one[key] for one in row] for row in rows]).T for key in rows[0][0]}
     axes = {"generation": np.arange(1, count + 1), "seed": np.arange(size.seeds)}
-    found = dataset(arrays, corpus, size, axes).assign_attrs(_reference(own, corpus, tail) | {"fresh": fresh})
+    found = dataset(arrays, corpus, size, axes).assign_attrs(_reference(texts, corpus, tail) | {"fresh": fresh})
     for name, meaning in MEASURES.items():
         found[name].attrs.setdefault("long_name", meaning)
     return found
@@ -146,7 +147,7 @@ def _measured(
     graph, weights = nnx.split(model)
     return {
         "total": float(corpus.excess(losses[-1:])[0]),
-        "entropy": float(np.mean(_surprise(graph, weights, jax.tree.map(jax.numpy.asarray, windows)))),
+        "entropy": float(np.mean(window_losses(graph, weights, jax.tree.map(jax.numpy.asarray, windows)))),
         "copied": copied(written, learned),
         **_of_texts([corpus.vocabulary.decode(story) for story in written], corpus, tail),
     }
@@ -163,17 +164,5 @@ def _of_texts(texts: Sequence[str], corpus: Corpus, tail: set[str]) -> dict[str,
     }
 
 
-def _reference(own: Sequence[np.ndarray], corpus: Corpus, tail: set[str]) -> dict[str, float]:
-    found = _of_texts([corpus.vocabulary.decode(story) for story in own], corpus, tail)
-    return {f"reference_{name}": value for name, value in found.items()}
-
-
-@partial(jax.jit, static_argnums=0)
-def _surprise(graph: Any, weights: Any, windows: Lesson) -> jax.Array:
-    """(stories,) nats of each story."""
-    model = nnx.merge(graph, weights)
-
-    def of_one(window: Lesson) -> jax.Array:
-        return surprises(model, jax.tree.map(lambda leaf: leaf[None], window)).sum()
-
-    return jax.lax.map(of_one, windows, batch_size=min(16, len(windows.tokens)))
+def _reference(texts: Sequence[str], corpus: Corpus, tail: set[str]) -> dict[str, float]:
+    return {f"reference_{name}": value for name, value in _of_texts(texts, corpus, tail).items()}

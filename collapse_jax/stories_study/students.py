@@ -11,15 +11,15 @@ import xarray as xr
 
 from collapse_jax.data.tokens import Mixture
 from collapse_jax.networks.gpt import Shape
-from collapse_jax.networks.language import Progress, Schooling, school, school_together
+from collapse_jax.networks.language import Schooling, school, school_together
 from collapse_jax.parts import Arrays, Parts
 from collapse_jax.stories_study.corpus import Corpus
 from collapse_jax.stories_study.results import dataset
 from collapse_jax.stories_study.sizes import Size
-from collapse_jax.threads import in_threads
+from collapse_jax.stories_study.writer import HISTORY
+from collapse_jax.threads import heed, in_threads
 
 ALL_SYNTHETIC = 1.0
-FIELDS = ("steps", "tokens", "losses", "held_out")
 
 
 class Student(NamedTuple):
@@ -97,10 +97,6 @@ def _alone(task: _Task, kind: Student, seed: int, stop: threading.Event) -> Arra
     name = f"student_{kind.layers}_{kind.fraction:g}_{seed}"
     mixture, folder = task.mixture(kind, seed), task.parts.checkpoint(name)
 
-    def heed(_: Progress) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-
     def batches(start: int) -> Iterator[np.ndarray]:
         return mixture.batches(task.size.batch, start)
 
@@ -112,9 +108,9 @@ def _alone(task: _Task, kind: Student, seed: int, stop: threading.Event) -> Arra
             task.corpus.held_out,
             task.schooling,
             checkpoint=folder,
-            report=heed,
+            report=lambda _: heed(stop),
         )
-        return {field: getattr(found, field) for field in FIELDS}
+        return {field: getattr(found, field) for field in HISTORY}
 
     return task.parts.get(name, compute)
 
@@ -135,7 +131,7 @@ def _together(task: _Task, kind: Student) -> Arrays:
             task.schooling,
             checkpoint=task.parts.checkpoint(name),
         )
-        return _seeds([{field: getattr(one, field) for field in FIELDS} for one in found])
+        return _seeds([{field: getattr(one, field) for field in HISTORY} for one in found])
 
     return task.parts.get(name, compute)
 

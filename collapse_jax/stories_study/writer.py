@@ -5,19 +5,18 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from flax import nnx
 
 from collapse_jax.data.tokens import Mixture
-from collapse_jax.networks.gpt import GPT, Shape
+from collapse_jax.networks.gpt import GPT, Shape, model_of, weights_of
 from collapse_jax.networks.language import Progress, Schooled, school
 from collapse_jax.networks.lesson import Lesson
 from collapse_jax.networks.sampling import write
-from collapse_jax.networks.updates import graph_of
 from collapse_jax.parts import Parts
 from collapse_jax.stories_study.corpus import joined
 from collapse_jax.stories_study.sizes import Size
 
 NOTHING = np.zeros(0, np.uint16)
+HISTORY = Schooled._fields[1:]
 
 
 class Synthetic(NamedTuple):
@@ -124,15 +123,9 @@ def kept_stories(parts: Parts, name: str, compute: Callable[[], Synthetic]) -> S
 
 def arrays_of(found: Schooled) -> dict[str, Any]:
     """A trained transformer as arrays that :class:`Parts` keeps."""
-    leaves = jax.tree.leaves(nnx.state(found.model))
-    return {f"weights{i:03}": np.asarray(leaf) for i, leaf in enumerate(leaves)} | {
-        name: getattr(found, name) for name in ("steps", "tokens", "losses", "held_out")
-    }
+    return weights_of(found.model) | {name: getattr(found, name) for name in HISTORY}
 
 
 def schooled(shape: Shape, arrays: dict[str, np.ndarray]) -> Schooled:
     """The transformer of :func:`arrays_of`."""
-    like = nnx.state(nnx.eval_shape(lambda: GPT(shape, rngs=nnx.Rngs(0))))
-    leaves = [jax.numpy.asarray(arrays[name]) for name in sorted(arrays) if name.startswith("weights")]
-    model = nnx.merge(graph_of(shape), jax.tree.unflatten(jax.tree.structure(like), leaves))
-    return Schooled(model, *(arrays[name] for name in ("steps", "tokens", "losses", "held_out")))
+    return Schooled(model_of(shape, arrays), *(arrays[name] for name in HISTORY))

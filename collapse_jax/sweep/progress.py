@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import jax
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 
 class Progress(NamedTuple):
@@ -39,6 +36,10 @@ def reporting(progress: bool | Report, total: int, already: int) -> Iterator[Cal
     if callable(progress):
         yield _counter(progress, total - already)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

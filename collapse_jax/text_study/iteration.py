@@ -12,13 +12,13 @@ import xarray as xr
 
 from collapse_jax.names import made_with
 from collapse_jax.networks.gpt import GPT, parameters
-from collapse_jax.networks.language import Progress, school
+from collapse_jax.networks.language import school
 from collapse_jax.networks.lesson import Lesson
 from collapse_jax.networks.sampling import write
 from collapse_jax.parts import Arrays, Parts
 from collapse_jax.text_study.reading import Passages, continuations
 from collapse_jax.text_study.sizes import Size
-from collapse_jax.threads import in_threads
+from collapse_jax.threads import heed, in_threads
 
 MEANINGS = {
     "total": ("loss on held-out continuations", "nats a token"),
@@ -115,17 +115,15 @@ def _generation(task: _Task, key: jax.Array, learned: np.ndarray, name: str, sto
     """A model trained on passages, and what it writes for the prompts of all chains; from the disk where it is finished."""
     text, size = task.text, task.size
 
-    def heed(_: Progress) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-
     def batches(start: int) -> Iterator[Lesson]:
         for step in count(start):
             yield continuations(learned[_rows(len(learned), size.batch, step)], size.prompt)
 
     def compute() -> dict[str, Any]:
         held_out, folder = continuations(text.held_out, size.prompt), task.parts.checkpoint(name)
-        found = school(key, size.shape, batches, held_out, size.schooling, checkpoint=folder, report=heed)
+        found = school(
+            key, size.shape, batches, held_out, size.schooling, checkpoint=folder, report=lambda _: heed(stop)
+        )
         texts = written(jax.random.fold_in(key, 1), found.model, text.others, size)
         return {"tokens": found.tokens, "held_out": found.held_out, "written": texts} | _measures(texts, text, size)
 

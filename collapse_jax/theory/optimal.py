@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from collapse_jax import checks
 from collapse_jax.activations import Activation
@@ -266,6 +265,8 @@ def _shares(sources: int, dtype: Any) -> jax.Array:
 
 def _descend(loss: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:
     """A local minimum by L-BFGS."""
+    import optax  # here, because it takes longer to load than the rest of the theory
+
     solver = optax.lbfgs()
     tolerance = jnp.finfo(start.dtype).eps ** 0.75
     value_and_slope = optax.value_and_grad_from_state(loss)
