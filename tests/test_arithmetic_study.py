@@ -13,7 +13,7 @@ from collapse_jax import arithmetic_study as study
 from collapse_jax import simulate
 from collapse_jax.arithmetic_study import answers, results, selection, students
 from collapse_jax.arithmetic_study.answers import Exam
-from collapse_jax.arithmetic_study.study import _Bench
+from collapse_jax.arithmetic_study.study import Bench
 from collapse_jax.data.arithmetic import Gcd, endless, exact, lessons
 from collapse_jax.networks.gpt import GPT
 from collapse_jax.networks.language import school
@@ -28,7 +28,7 @@ FILES = ("mixtures", "recovery", "generators", "predicted")
 def pool() -> dict[str, Any]:
     """A bench with candidates that are made by hand: one right in turn, none for every fifth question."""
     size = SMOKE._replace(rows=1000, drawn=4000, beams=(1, 4), noises=(0.0, 0.25, 1.0))
-    bench = _Bench(size, 0, answers.exam(size, 0), Parts(None, {}), print)
+    bench = Bench(size, 0, answers.exam(size, 0), Parts(None, {}), print)
     asked, truth = bench.questions(0, size.rows)
     said = np.stack([size.task.say(truth % 7 + 50 + i) for i in range(4)], 1)  # wrong, all of them
     place = np.arange(1000) % 5
@@ -124,7 +124,7 @@ def test_candidates_are_judged_by_the_model_that_wrote_them() -> None:
 
     size = SMOKE._replace(together=16)
     model = GPT(size.shape, rngs=nnx.Rngs(0))
-    asked, _ = _Bench(size, 0, Exam(np.zeros(0), np.zeros(0), 0, 0), Parts(None, {}), print).questions(0, 20)
+    asked, _ = Bench(size, 0, Exam(np.zeros(0), np.zeros(0), 0, 0), Parts(None, {}), print).questions(0, 20)
     said = answers.likeliest(model, size, asked, 4)
     assert said.shape == (20, 4, size.task.answer)
     logs = answers.log_probability(model, size, asked, said)
@@ -202,7 +202,7 @@ def test_bad_input_is_named(tmp_path: Path, capsys: Any) -> None:
         study.size("gcd", "huge")
     with pytest.raises(ValueError, match="skills are counted for greatest common divisors only"):
         study.collapse(study.size("eigenvalues", "smoke"), 0, Parts(None, {}))
-    bench = _Bench(SMOKE, 0, answers.exam(SMOKE, 0), Parts(None, {}), print)
+    bench = Bench(SMOKE, 0, answers.exam(SMOKE, 0), Parts(None, {}), print)
     few = exact(SMOKE.task, np.array([[1, 1]]))
     with pytest.raises(ValueError, match="leaves 1 answers to learn from, fewer than a batch of 32"):
         bench.student("greedy, exact", 0, few)

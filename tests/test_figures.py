@@ -26,7 +26,7 @@ STRONG = {
 SMALL_DIM = STRONG | {"demystified-1": 30, "demystified-2": 30, "demystified-3": 30, "mixing-1": 20, "mixing-2": 20}
 # Exact at any size: only the standard errors are allowed, and for students a gap of order 1 / d.
 EXACT = 10**9
-TAILS = [f"tails-{number}" for number in (3, 5, 6, 10, 11, 12, 21)]
+TAILS = [f"tails-{number}" for number in (3, 5, 6, 10, 11, 12, 17, 19, 21)]
 VERIFICATION = [f"verification-{number}" for number in (2, 3, 6)]
 SMALL_DIM |= dict.fromkeys(TAILS, EXACT) | dict.fromkeys(VERIFICATION, 60) | {"tails-21": 10}
 

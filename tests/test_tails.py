@@ -340,6 +340,26 @@ def test_drawn_bigrams_agree_with_the_theory(last):
     assert (np.abs(draws.mean(0) - exact) < 4 * error + 2e-3 * exact).all()
 
 
+def test_mixed_bigrams_are_those_of_their_parts():
+    """True pairs alone are the theory's; with endless pairs the error is the written share of a nucleus' distance."""
+    keys = jax.random.split(jax.random.key(1), 24)
+    draws = np.array([cj.simulate.bigram_mixture(key, 1.5, 1e3, 0, states=20).error for key in keys])
+    error = draws.std(ddof=1) / math.sqrt(24)
+    assert_allclose(draws.mean(), cj.theory.bigram_error(1.5, 1e3, states=20), atol=4 * error)
+    law = np.arange(1, 21.0) ** -1.5 / (np.arange(1, 21.0) ** -1.5).sum()
+    inside = np.cumsum(law) - law < 0.8
+    distance = np.abs(np.where(inside, law / law[inside].sum(), 0) - law).sum()
+    for share in (0.25, 1.0):
+        found = cj.simulate.bigram_mixture(keys[0], 1.5, (1 - share) * 1e13, share * 1e13, states=20, kept=0.8)
+        assert_allclose(found.error, share * distance, rtol=1e-4)
+    # A generator of few pairs is worse than the truth's nucleus, and the same one writes whatever the numbers are.
+    few, more = (
+        cj.simulate.bigram_mixture(keys[0], 1.5, 0, n, states=20, generator=200, kept=0.8).error for n in (1e12, 1e13)
+    )
+    assert few > 1.2 * distance
+    assert_allclose(few, more, rtol=1e-4)
+
+
 def test_the_mean_absolute_deviation_is_the_sum_over_counts():
     rng = np.random.default_rng(0)
     for n in (1, 2, 7, 60):

@@ -193,3 +193,22 @@ def _shades(count: int) -> list[object]:
     import matplotlib
 
     return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.85, max(count, 1))))
+
+
+def draw_candidates(found: xr.Dataset) -> Figure:
+    """Right answers against the number of beams, by who picks among them."""
+    figure = Figure(figsize=(6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    mean, error = mean_and_error(100 * found[["accuracy"]])
+    for verifier, marker, line in zip(found.verifier.values, MARKERS, LINES, strict=False):
+        own = [table.accuracy.sel(verifier=verifier) for table in (mean, error)]
+        axes.errorbar(
+            found.beams, own[0], yerr=own[1], marker=marker, ls=line, capsize=3, label=f"picked by {verifier}"
+        )
+    axes.set_xlabel("beams")
+    axes.set_ylabel("right answers (%)")
+    axes.set_ylim(bottom=0)
+    axes.set_title(f"Candidates of a generator, {found.attrs['parameters']:,} parameters, {found.sizes['seed']} seeds")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.25, lw=0.6)
+    return figure

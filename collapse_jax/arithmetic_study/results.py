@@ -31,6 +31,8 @@ MEANINGS = {
     "divisor": ("greatest common divisor", "1"),
     "p_noise": ("share of wrong answers that the verifier lets pass", "1"),
     "selection": ("what the student learned from", "1"),
+    "verifier": ("picked by", "1"),
+    "beams": ("beams", "candidates"),
 }
 
 
@@ -78,7 +80,9 @@ def of_generators(size: Size, marks: Sequence[Arrays]) -> xr.Dataset:
     """Over (seed[, divisor]), at the end of training; with divisors also the rule of the largest learned one."""
     last = {name: np.stack([one[name][-1] for one in marks]) for name in ("accuracy", "each", "answers")}
     dims = {"accuracy": ("seed",), "each": ("seed", "divisor"), "answers": ("seed", "divisor")}
-    table = _table(size, {name: (dims[name], values) for name, values in last.items()}, {"seed": np.arange(size.seeds)})
+    table = labelled(
+        size, {name: (dims[name], values) for name, values in last.items()}, {"seed": np.arange(size.seeds)}
+    )
     if isinstance(size.task, Gcd):
         rules = np.stack([largest_learned(size.divisors, row >= KNOWN) for row in last["each"]])
         table["rule"] = (("seed", "divisor"), rules, _attributes("rule"))
@@ -112,7 +116,7 @@ def predicted(size: Size, mixtures: xr.Dataset, made: xr.Dataset) -> xr.Dataset:
         agreement.append((rule == measured).mean(-1))
     axes = {"synthetic_fraction": np.asarray(size.fractions), "seed": np.arange(size.seeds)}
     arrays = {"skills": (tuple(axes), np.stack(skills)), "agreement": (tuple(axes), np.stack(agreement))}
-    return _table(size, arrays, axes)
+    return labelled(size, arrays, axes)
 
 
 def told(arrays: Arrays) -> str:
@@ -134,10 +138,13 @@ def _students(size: Size, found: Found, names: Mapping[str, Any], axis: str) -> 
         arrays |= {"each": ((*dims, "divisor"), each), "skills": (dims, (each >= KNOWN).sum(-1))}
     first = next(iter(names))
     axes = {axis: list(names.values()), "examples": found[first, 0]["examples"], "seed": np.arange(size.seeds)}
-    return _table(size, arrays, axes)
+    return labelled(size, arrays, axes)
 
 
-def _table(size: Size, arrays: Mapping[str, tuple[tuple[str, ...], np.ndarray]], axes: Mapping[str, Any]) -> xr.Dataset:
+def labelled(
+    size: Size, arrays: Mapping[str, tuple[tuple[str, ...], np.ndarray]], axes: Mapping[str, Any]
+) -> xr.Dataset:
+    """Arrays, each with its dimensions, as a dataset with what they were made of."""
     coords = dict(axes) | ({"divisor": np.asarray(size.divisors)} if size.divisors else {})
     used = {name for dims, _ in arrays.values() for name in dims}
     made = {

@@ -88,7 +88,7 @@ def collapse(size: Size, seed: int, parts: Parts, announce: Announce = print) ->
     """
     if not isinstance(size.task, Gcd):
         raise ValueError(f"task is {size.task}; skills are counted for greatest common divisors only: use a Gcd")
-    bench = _Bench(size, seed, answers.exam(size, seed), parts, announce)
+    bench = Bench(size, seed, answers.exam(size, seed), parts, announce)
     made = generators(bench)
     students, names = list[Student](), results.of_fractions(size)
     for chain, model in enumerate(made.models):
@@ -125,7 +125,7 @@ def verification(size: Size, seed: int, parts: Parts, announce: Announce = print
         >>> found.noises.p_noise.values.tolist(), "exact data" in found.selections.selection.values
         ([0.0, 1.0], True)
     """
-    bench = _Bench(size, seed, answers.exam(size, seed), parts, announce)
+    bench = Bench(size, seed, answers.exam(size, seed), parts, announce)
     made, weak = generators(bench), generators(bench, "weak", size.weak)
     students, told = [], {}
 
@@ -147,7 +147,7 @@ class Generators(NamedTuple):
     marks: list[Arrays]
 
 
-class _Bench(NamedTuple):
+class Bench(NamedTuple):
     """What all of a study have in common."""
 
     size: Size
@@ -199,7 +199,7 @@ class _Bench(NamedTuple):
         return found
 
 
-def generators(bench: _Bench, name: str = "generator", shape: Shape | None = None) -> Generators:
+def generators(bench: Bench, name: str = "generator", shape: Shape | None = None) -> Generators:
     """Models that learned from exact answers for a limited time, one a chain."""
     size, shape = bench.size, shape or bench.size.shape
     students = []

@@ -28,6 +28,19 @@ def _verification(size: str, seed: int) -> Datasets:
     return study.verification(_numbers(size, "eigenvalues"), seed, Parts(None, {}), lambda _: None).datasets()
 
 
+def _candidates(size: str, seed: int) -> Datasets:
+    from collapse_jax import arithmetic_study as study
+
+    more = {} if is_full(size) else {"beams": (1, 3)}
+    return {"drawn": study.candidates(_numbers(size, "eigenvalues"), seed, Parts(None, {}), lambda _: None, **more)}
+
+
+def _draw_candidates(datasets: Datasets) -> Picture:
+    from collapse_jax import arithmetic_study as study
+
+    return study.draw_candidates(datasets["drawn"])
+
+
 def _draw_collapse(datasets: Datasets) -> Picture:
     from collapse_jax import arithmetic_study as study
 
@@ -59,5 +72,13 @@ ARITHMETIC = (
         "paper).",
         _verification,
         _draw_verification,
+    ),
+    Figure(
+        "verification-table-1",
+        "A right answer among the candidates, and the generator that does not find it",
+        "Table 1. Share of questions with a right answer picked among the candidates of a beam search, by an oracle and by the "
+        "generator itself: its likeliest. One beam is greedy. Deviations: those of verification-4.",
+        _candidates,
+        _draw_candidates,
     ),
 )

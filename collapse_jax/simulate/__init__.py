@@ -1,6 +1,6 @@
 """Exact experiments: the same names and arguments as :mod:`collapse_jax.theory`, plus a key."""
 
-from collapse_jax.simulate.bigrams import Bigrams, bigram_error, bigram_generations
+from collapse_jax.simulate.bigrams import Bigrams, bigram_error, bigram_generations, bigram_mixture
 from collapse_jax.simulate.divisors import Answers, divisors, learn
 from collapse_jax.simulate.generations import generations
 from collapse_jax.simulate.memory import memory_error
@@ -19,6 +19,7 @@ __all__ = [
     "Student",
     "bigram_error",
     "bigram_generations",
+    "bigram_mixture",
     "divisors",
     "draw_labels",
     "fit",
