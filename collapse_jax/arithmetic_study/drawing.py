@@ -1,23 +1,19 @@
 """The pictures of the study of arithmetic: skills lost and recovered, what verifiers are worth, where noise breaks them."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from collapse_jax.arithmetic_study.answers import KNOWN
+from collapse_jax.arithmetic_study.results import Collapse, Verification
 from collapse_jax.plotting import LINES, MARKERS
 from collapse_jax.sweep import mean_and_error
-
-if TYPE_CHECKING:
-    from collapse_jax.arithmetic_study.study import Collapse, Verification
 
 GREY = {"color": "0.45", "lw": 1.2, "ls": "--"}
 
 
-def draw_collapse(result: "Collapse") -> Figure:
+def draw_collapse(result: Collapse) -> Figure:
     """Skills and lost skills against answers learned from; each divisor at the end."""
     figure = Figure(figsize=(17, 4.8), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
@@ -27,7 +23,7 @@ def draw_collapse(result: "Collapse") -> Figure:
     return figure
 
 
-def skills(result: "Collapse", axes: Axes) -> None:
+def skills(result: Collapse, axes: Axes) -> None:
     """Number of learned divisors against the answers learned from, for each share of the generator's answers."""
     _against_answers(result, "skills", axes)
     known = (result.generators.each >= KNOWN).sum("divisor")
@@ -37,7 +33,7 @@ def skills(result: "Collapse", axes: Axes) -> None:
     axes.legend(fontsize="small")
 
 
-def lost(result: "Collapse", axes: Axes) -> None:
+def lost(result: Collapse, axes: Axes) -> None:
     """Share of right answers to what exact answers teach and the generator does not know."""
     taught = result.mixtures.each.isel(examples=-1).sel(synthetic_fraction=0.0).mean("seed") > 0.5
     divisors = taught.divisor.values[(taught & (result.generators.each.mean("seed") < 0.1)).values]
@@ -50,7 +46,7 @@ def lost(result: "Collapse", axes: Axes) -> None:
     axes.set_title(f"What the generator lacks: {', '.join(map(str, divisors))}")
 
 
-def _against_answers(result: "Collapse", variable: str, axes: Axes, divisors: np.ndarray | None = None) -> None:
+def _against_answers(result: Collapse, variable: str, axes: Axes, divisors: np.ndarray | None = None) -> None:
     """A variable against the answers learned from, for each kind of student; the mean over divisors, if any are given."""
     mixtures, recovery = result.mixtures[[variable]], result.recovery[[variable]]
     if divisors is not None:
@@ -65,7 +61,7 @@ def _against_answers(result: "Collapse", variable: str, axes: Axes, divisors: np
     axes.set_xlabel("answers learned from")
 
 
-def each(result: "Collapse", axes: Axes) -> None:
+def each(result: Collapse, axes: Axes) -> None:
     """Share of right answers for each divisor that anybody learned, at the end."""
     last = result.mixtures.each.isel(examples=-1)
     shown = (last.mean("seed").max("synthetic_fraction") > 0.5) | (result.generators.each.mean("seed") > 0.5)
@@ -88,7 +84,7 @@ def each(result: "Collapse", axes: Axes) -> None:
     axes.legend(fontsize="small")
 
 
-def draw_verification(result: "Verification") -> Figure:
+def draw_verification(result: Verification) -> Figure:
     """Students against answers, at the end, and against the verifier's noise."""
     figure = Figure(figsize=(16, 4.8), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
@@ -98,7 +94,7 @@ def draw_verification(result: "Verification") -> Figure:
     return figure
 
 
-def learning(result: "Verification", axes: Axes) -> None:
+def learning(result: Verification, axes: Axes) -> None:
     """Accuracy against the answers learned from, for each selection."""
     found = result.selections
     shades = _shades(found.sizes["selection"])
@@ -111,7 +107,7 @@ def learning(result: "Verification", axes: Axes) -> None:
     axes.legend(fontsize="small")
 
 
-def ending(result: "Verification", axes: Axes) -> None:
+def ending(result: Verification, axes: Axes) -> None:
     """Accuracy at the end, one row a selection."""
     last = result.selections.isel(examples=-1)
     mean, error = _over_seeds(last.accuracy)
@@ -123,7 +119,7 @@ def ending(result: "Verification", axes: Axes) -> None:
     axes.set_title(f"At the end, {last.sizes['seed']} seeds")
 
 
-def noise(result: "Verification", axes: Axes) -> None:
+def noise(result: Verification, axes: Axes) -> None:
     """Against the share of wrong answers that pass: all questions, or the skills that the generator lacks, with predictions."""
     last = result.noises.isel(examples=-1)
     groups = lost_skills(result)
@@ -148,7 +144,7 @@ def noise(result: "Verification", axes: Axes) -> None:
     axes.legend(fontsize="small")
 
 
-def lost_skills(result: "Verification") -> dict[float, list[int]]:
+def lost_skills(result: Verification) -> dict[float, list[int]]:
     """Divisors that the generators lack and students of verified answers have, by the noise at which they should go.
 
     Among pairs that a generator cannot tell apart, its answers d and k are as frequent as such pairs, ``d**-2`` to ``k**-2``. A
@@ -166,7 +162,7 @@ def lost_skills(result: "Verification") -> dict[float, list[int]]:
     return dict(sorted(groups.items(), reverse=True))
 
 
-def _generator(result: "Verification", axes: Axes, vertical: bool = False) -> None:
+def _generator(result: Verification, axes: Axes, vertical: bool = False) -> None:
     level = float(result.generators.accuracy.mean())
     (axes.axvline if vertical else axes.axhline)(level, **GREY, label="generator")  # pyright: ignore[reportArgumentType]
 

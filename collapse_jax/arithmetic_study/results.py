@@ -1,7 +1,7 @@
 """What the study of arithmetic finds, as labelled datasets."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,9 +12,6 @@ from collapse_jax.data.arithmetic import Gcd
 from collapse_jax.names import attributes, made_with
 from collapse_jax.networks.gpt import parameters
 from collapse_jax.parts import Arrays
-
-if TYPE_CHECKING:
-    from collapse_jax.arithmetic_study.study import Collapse, Verification
 
 UNVERIFIED, EXACT_DATA = "unverified", "exact data"
 Found = Mapping[tuple[str, int], Arrays]
@@ -36,10 +33,51 @@ MEANINGS = {
 }
 
 
-def collapsed(size: Size, found: Found, marks: Sequence[Arrays], recovery: str) -> "Collapse":
-    """Students by fraction, those that recover, generators, and what the rule says of them."""
-    from collapse_jax.arithmetic_study.study import Collapse
+class Collapse(NamedTuple):
+    """What became of skills.
 
+    Attributes:
+        mixtures: over (synthetic_fraction, examples, seed[, divisor]): ``accuracy`` on usual questions, ``each``, accuracy on
+            pairs of a greatest common divisor, ``skills``, how many of these are learned.
+        recovery: the same of students that learn from the generator's answers in the first half and from exact ones then,
+            without synthetic_fraction.
+        generators: over (seed[, divisor]): the same of the generators, ``answers``, the commonest answer, and what the rule of
+            the largest learned divisor says: ``rule``.
+        predicted: over (synthetic_fraction, seed): ``skills`` that the rule leaves, and ``agreement``, the share of divisors on
+            which prediction and student agree.
+    """
+
+    mixtures: xr.Dataset
+    recovery: xr.Dataset
+    generators: xr.Dataset
+    predicted: xr.Dataset
+
+    def datasets(self) -> dict[str, xr.Dataset]:
+        """All of them by name."""
+        return self._asdict()
+
+
+class Verification(NamedTuple):
+    """What verifiers are worth.
+
+    Attributes:
+        selections: over (selection, examples, seed[, divisor]), as in :class:`Collapse`; and over (selection, seed) ``kept``,
+            the share of questions of which the student saw an answer, and ``error``, the share of wrong answers among them.
+        noises: over (p_noise, examples, seed[, divisor]): students of drawn answers that a noisy verifier let pass.
+        generators: over (seed[, divisor]).
+    """
+
+    selections: xr.Dataset
+    noises: xr.Dataset
+    generators: xr.Dataset
+
+    def datasets(self) -> dict[str, xr.Dataset]:
+        """All of them by name."""
+        return self._asdict()
+
+
+def collapsed(size: Size, found: Found, marks: Sequence[Arrays], recovery: str) -> Collapse:
+    """Students by fraction, those that recover, generators, and what the rule says of them."""
     names = {name: fraction for fraction, name in of_fractions(size).items()}
     mixtures = _students(size, found, names, "synthetic_fraction")
     made = of_generators(size, marks)
@@ -57,12 +95,8 @@ def of_fractions(size: Size) -> dict[float, str]:
     return {fraction: whole.get(fraction, f"fraction {fraction:g}") for fraction in size.fractions}
 
 
-def verified(
-    size: Size, found: Found, marks: Sequence[Arrays], told_of: Mapping[tuple[str, int], Any]
-) -> "Verification":
+def verified(size: Size, found: Found, marks: Sequence[Arrays], told_of: Mapping[tuple[str, int], Any]) -> Verification:
     """Students by what they learned from, and by the verifier's noise."""
-    from collapse_jax.arithmetic_study.study import Verification
-
     drawn = {f"drawn, {noise:g}": noise for noise in size.noises}
     others = {name: name for name in dict.fromkeys(name for name, _ in told_of) if name not in drawn}
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import xarray as xr
 
 from collapse_jax.arithmetic_study import answers, results, selection
 from collapse_jax.arithmetic_study.answers import Exam
+from collapse_jax.arithmetic_study.results import Collapse, Verification
 from collapse_jax.arithmetic_study.sizes import Size
 from collapse_jax.arithmetic_study.students import Student, train
 from collapse_jax.data.arithmetic import Gcd, endless, exact, lessons, shuffled
@@ -20,49 +20,6 @@ from collapse_jax.threads import in_threads
 
 RECOVERY = "then exact"
 Announce = Callable[[str], object]
-
-
-class Collapse(NamedTuple):
-    """What became of skills.
-
-    Attributes:
-        mixtures: over (synthetic_fraction, examples, seed[, divisor]): ``accuracy`` on usual questions, ``each``, accuracy on
-            pairs of a greatest common divisor, ``skills``, how many of these are learned.
-        recovery: the same of students that learn from the generator's answers in the first half and from exact ones then,
-            without synthetic_fraction.
-        generators: over (seed[, divisor]): the same of the generators, ``answers``, the commonest answer, and what the rule of
-            the largest learned divisor says: ``rule``.
-        predicted: over (synthetic_fraction, seed): ``skills`` that the rule leaves, and ``agreement``, the share of divisors on
-            which prediction and student agree.
-    """
-
-    mixtures: xr.Dataset
-    recovery: xr.Dataset
-    generators: xr.Dataset
-    predicted: xr.Dataset
-
-    def datasets(self) -> dict[str, xr.Dataset]:
-        """All of them by name."""
-        return self._asdict()
-
-
-class Verification(NamedTuple):
-    """What verifiers are worth.
-
-    Attributes:
-        selections: over (selection, examples, seed[, divisor]), as in :class:`Collapse`; and over (selection, seed) ``kept``,
-            the share of questions of which the student saw an answer, and ``error``, the share of wrong answers among them.
-        noises: over (p_noise, examples, seed[, divisor]): students of drawn answers that a noisy verifier let pass.
-        generators: over (seed[, divisor]).
-    """
-
-    selections: xr.Dataset
-    noises: xr.Dataset
-    generators: xr.Dataset
-
-    def datasets(self) -> dict[str, xr.Dataset]:
-        """All of them by name."""
-        return self._asdict()
 
 
 def collapse(size: Size, seed: int, parts: Parts, announce: Announce = print) -> Collapse:
