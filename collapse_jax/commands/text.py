@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=("laptop", "paper", "smoke"),
         default="laptop",
-        help="laptop: minutes on two cores; paper: GPT-2 with the passages of A Tale of Tails, for an accelerator; smoke: "
+        help="laptop: twenty minutes on two cores; paper: GPT-2 with the passages of A Tale of Tails, for an accelerator; smoke: "
         "seconds, for tests (default: %(default)s)",
     )
     parser.add_argument(

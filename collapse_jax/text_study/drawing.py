@@ -43,4 +43,5 @@ def _by_generation(found: xr.Dataset, name: str, axes: Axes) -> None:
         axes.errorbar(found.generation, own, yerr=spread, marker=marker, capsize=3, label=f"{100 * share:g}% true")
     axes.set_xticks(found.generation.values)
     axes.set_xlabel("generation")
+    axes.set_ylabel("perplexity" if name == "perplexity" else "share")
     axes.legend(fontsize="small")
