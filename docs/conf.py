@@ -1,6 +1,14 @@
 """Settings of the documentation: ``python -m sphinx -W -b html docs docs/_build``."""
 
+import os
+import sys
+from pathlib import Path
+
 import collapse_jax
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import prepare  # noqa: E402
 
 project = "collapse_jax"
 author = "The collapse_jax developers"
@@ -15,14 +23,27 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = "collapse_jax"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
-# Pages. No page holds cells to run: the notebooks in examples/ are executed by .ci/run.
-nb_execution_mode = "off"
-myst_enable_extensions = ["amsmath", "dollarmath"]
+# Pages. Concept pages and the quick notebooks are run when the site is built, so what they show is what the library does.
+nb_execution_mode = "auto"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_execution_excludepatterns = [f"tutorials/{name}.ipynb" for name in prepare.LONG]
+nb_output_stderr = "remove"  # what a machine says of its accelerators
+nb_merge_streams = True
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+os.environ.setdefault("MPLBACKEND", "agg")
+
+# ``-b linkcheck`` needs a network, so .ci/run does not do it.
+linkcheck_timeout = 20
+linkcheck_retries = 2
+linkcheck_workers = 4
 
 # Docstrings say shapes, ranges and units themselves; pytest runs their examples.
 autodoc_typehints = "none"
@@ -36,3 +57,6 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp
 import collapse_jax as cj
 """
+
+prepare.tutorials(HERE.parent / "examples", HERE / "tutorials")
+prepare.thumbnails(HERE / "pictures", HERE / "thumbnails")

@@ -53,8 +53,8 @@ DIM = 40
 numbers = np.random.default_rng(0)
 scales = np.sqrt(np.arange(1, DIM + 1) ** -1.0)
 truth = numbers.normal(size=DIM)
-labeller = truth + 0.5 * numbers.normal(size=DIM)
-test = numbers.normal(size=(20_000, DIM)) * scales
+labeller = truth + 0.3 * numbers.normal(size=DIM)
+test = numbers.normal(size=(10_000, DIM)) * scales
 
 
 def train(real: int, synthetic: int, ridge: float, weight: float = 1.0) -> float:
@@ -84,11 +84,13 @@ display(table.head(8).round(4))
 #
 # ## What the table says
 #
-# `fit` finds the spectrum, the noise and the quality of the synthetic labels that explain the errors.
+# `fit` finds the noise and the quality of the synthetic labels that explain the errors. The spectrum of the inputs it could
+# estimate too; given, it is one thing less to guess.
 
 # %%
 label_variance = float(((scales * truth) ** 2).sum() + 0.5**2)  # of the real labels, noise included
-estimate = cj.planner.fit(table, dim=DIM, label_variance=label_variance)
+spectrum = cj.spectra.from_data(test).spectrum  # of the inputs, which are at hand
+estimate = cj.planner.fit(table, spectrum=spectrum, label_variance=label_variance)
 print(estimate)
 print(f"\ntrue quality c² {float(((scales * (labeller - truth)) ** 2).sum()):.3f}")
 
