@@ -1,4 +1,4 @@
-"""The gallery of the documentation: every figure and every picture is there, and what it links to exists."""
+"""The gallery and the tutorials of the documentation are complete, and the pictures that pages link to exist."""
 
 import re
 from pathlib import Path
@@ -29,3 +29,8 @@ def test_every_picture_of_a_page_exists(page):
         for link in linked
     ]
     assert not [str(picture) for picture in made if not picture.exists()]
+
+
+def test_every_notebook_is_among_the_tutorials():
+    notebooks = {path.stem for path in (DOCS.parent / "examples").glob("*.py") if "# jupyter:" in path.read_text()}
+    assert set(re.findall(r"^tutorials/(\w+)$", (DOCS / "tutorials.md").read_text(), re.M)) == notebooks
