@@ -89,8 +89,8 @@ for panel in (left, right):
 display(figure)
 
 # %% [markdown]
-# - **Left.** Collapse has a ridge along `m = n` (dashed), where the model can just fit all labels, as long as `n` is below
-#   the dimension, 600 (dotted); from there on wide models have it at `n = d`. Small models with much data, at the bottom
+# - **Left.** Collapse peaks along `m = n` (dashed), where the model can just fit all labels, as long as `n` is below
+#   the dimension, 600 (dotted); wide models have their peak at `n = d`. Small models with much data, at the bottom
 #   right, cannot repeat the mistakes.
 # - **Right.** With few samples, or a small model, the error is bias: synthetic labels are not the problem. With more samples
 #   than dimensions and a model wider than that, nearly all of the error is collapse, and more data of the same kind do
