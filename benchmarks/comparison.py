@@ -85,7 +85,8 @@ def scipy_theory(points: int) -> tuple[float, dict[str, float]]:
         def excess(x: float) -> float:
             return x + np.log(max(1 - (s / (s + np.exp(x))).sum() / n, 1e-300)) - np.log(RIDGE)
 
-        kappa = np.exp(brentq(excess, np.log(RIDGE), np.log(RIDGE + s.sum() / n + s.max()) + 1, xtol=1e-13))
+        root: Any = brentq(excess, np.log(RIDGE), np.log(RIDGE + s.sum() / n + s.max()) + 1, xtol=1e-13)
+        kappa = np.exp(root)
         p1, r = 1 - p2, kappa / (s + kappa)
         u = ((1 - r) ** 2).sum() / n
         u /= 1 - u
@@ -110,10 +111,8 @@ def neural_tangents(draws: int) -> dict[str, Any]:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    import neural_tangents as nt
-    from neural_tangents import stax
-
-    _, _, kernel = stax.serial(stax.Dense(1, W_std=1.0, b_std=None))
+    nt: Any = importlib.import_module("neural_tangents")
+    _, _, kernel = nt.stax.serial(nt.stax.Dense(1, W_std=1.0, b_std=None))
     given, numbers = problem(), np.random.default_rng(1)
     judged = numbers.normal(size=(JUDGED, DIM)) * np.sqrt(given["spectrum"])
     errors: dict[str, list[float]] = {}
@@ -250,7 +249,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.work:  # the other interpreter
         what, number, *folder = options.work
-        print(json.dumps(neural_tangents(int(number)) if what == "kernel" else eigenlearning(*folder, int(number))))
+        print(json.dumps(neural_tangents(int(number)) if what == "kernel" else eigenlearning(folder[0], int(number))))
         return
     import jax
     from measure import report
