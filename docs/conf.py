@@ -35,7 +35,7 @@ html_css_files = ["site.css"]
 nb_execution_mode = "auto"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
-nb_execution_excludepatterns = [f"tutorials/{name}.ipynb" for name in prepare.LONG]
+nb_execution_excludepatterns = prepare.tutorials(HERE.parent / "examples", HERE / "tutorials")
 nb_output_stderr = "remove"  # what a machine says of its accelerators
 nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
@@ -65,5 +65,4 @@ import jax.numpy as jnp
 import collapse_jax as cj
 """
 
-prepare.tutorials(HERE.parent / "examples", HERE / "tutorials")
 prepare.thumbnails(HERE / "pictures", HERE / "thumbnails")

@@ -8,13 +8,14 @@ from pathlib import Path
 import jupytext
 from PIL import Image
 
-# Tutorials that train networks for minutes: .ci/run executes them at their smallest size, the site shows them without outputs.
-LONG = ("arithmetic", "image_networks", "stories")
+# Tutorials that are run when the site is built. Others train networks for minutes: .ci/run executes them at their smallest
+# size, the site shows them without outputs.
+QUICK = ("strong_collapse", "model_size", "phase_diagram", "generations", "planning", "tails_and_verification")
 WIDE = 480  # pixels of a thumbnail: a column of the gallery on a fine screen
 
 
-def tutorials(examples: Path, to: Path) -> None:
-    """Write every example that is a notebook as ``to/NAME.ipynb``."""
+def tutorials(examples: Path, to: Path) -> list[str]:
+    """Write every example that is a notebook as ``to/NAME.ipynb``; return those that are not to be run."""
     to.mkdir(exist_ok=True)
     scripts = [script for script in sorted(examples.glob("*.py")) if script.read_text().startswith("# ---\n# jupyter:")]
     for script in scripts:
@@ -23,6 +24,7 @@ def tutorials(examples: Path, to: Path) -> None:
             jupytext.write(jupytext.read(script), notebook)
     for gone in {notebook.stem for notebook in to.glob("*.ipynb")} - {script.stem for script in scripts}:
         (to / f"{gone}.ipynb").unlink()
+    return [f"{to.name}/{script.stem}.ipynb" for script in scripts if script.stem not in QUICK]
 
 
 def thumbnails(pictures: Path, to: Path) -> None:
