@@ -16,7 +16,7 @@
 #
 # Two ways in which synthetic data do harm that have nothing to do with noise. Models leave out what is rare, and they
 # write wrong answers. The first ends a scaling law at a floor, and a little real data bring it back. The second is cured
-# by checking, if the checker is a little better than chance, and this notebook says how much better.
+# by checking, if the checker is good enough, and this notebook says how good that is.
 #
 # Install first. The cell does nothing where the library is there; otherwise it installs the clone that this notebook
 # lies in.
