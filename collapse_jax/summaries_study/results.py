@@ -1,0 +1,110 @@
+"""What the study of summaries finds, as labelled datasets."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from collapse_jax.names import made_with
+from collapse_jax.networks.gpt import parameters
+from collapse_jax.parts import Arrays
+from collapse_jax.summaries_study.marks import EXACT, ROUGE
+from collapse_jax.summaries_study.selection import RANDOM, SELECTIONS, TRUTH, breakdown
+from collapse_jax.summaries_study.sizes import Size
+
+if TYPE_CHECKING:
+    from collapse_jax.summaries_study.study import Student, _Made
+
+ALL = 1.0
+MEANINGS = {
+    "rouge1": ("ROUGE-1 of held-out summaries", "1"),
+    "rouge2": ("ROUGE-2 of held-out summaries", "1"),
+    "rougeL": ("ROUGE-L of held-out summaries", "1"),
+    "events": ("share of right events in held-out summaries", "1"),
+    "exact": ("share of exactly right held-out summaries", "1"),
+    "total": ("loss on true held-out summaries", "nats a token"),
+    "kept_rouge1": ("ROUGE-1 of the summaries learned from", "1"),
+    "kept_exact": ("share of exactly right summaries among those learned from", "1"),
+    "written_rouge1": ("ROUGE-1 of all that the generator wrote", "1"),
+    "written_exact": ("share of exactly right summaries of all that the generator wrote", "1"),
+    "breakdown": ("proxy p* of the selection", "1"),
+    "share": ("share of the summaries learned from", "1"),
+    "selection": ("which summaries are learned from", "1"),
+    "model": ("model", "1"),
+}
+
+
+def of_students(
+    size: Size,
+    students: Sequence["Student"],
+    learned: Mapping[tuple[str, float, int], Arrays],
+    made: Mapping[int, "_Made"],
+) -> xr.Dataset:
+    """Marks over (selection, share, seed), and of what each student learned from."""
+    rows = {}
+    for student in students:
+        at = (student.selection, student.share, student.chain)
+        own = {name: float(value) for name, value in learned[at].items()}
+        rows[at] = own | _kept(student, made[student.chain].written)
+    names, shares = (*SELECTIONS, TRUTH), (*size.shares, ALL)
+
+    def row(name: str, share: float, chain: int) -> dict[str, float]:
+        if share == ALL and name != TRUTH:  # all summaries are all summaries
+            name = RANDOM
+        return rows[name, share, chain]
+
+    fields = next(iter(rows.values()))
+    arrays = {
+        field: np.asarray([[[row(n, s, c)[field] for c in range(size.seeds)] for s in shares] for n in names])
+        for field in fields
+    }
+    axes = {"selection": list(names), "share": list(shares), "seed": np.arange(size.seeds)}
+    counts = {f"summaries_{student.share:g}": len(student.which) for student in students if student.chain == 0}
+    return _table(size, arrays, axes, counts)
+
+
+def of_models(size: Size, made: Mapping[int, "_Made"]) -> xr.Dataset:
+    """Marks of the generator and of the stronger model over (model, seed), and of all that the generator wrote."""
+    chains = range(size.seeds)
+    fields = [name for name in ("total", *ROUGE, *EXACT) if name in made[0].generator]
+    arrays = {
+        field: np.asarray(
+            [[getattr(made[chain], name)[field] for chain in chains] for name in ("generator", "stronger")]
+        )
+        for field in fields
+    }
+    found = _table(size, arrays, {"model": ["generator", "stronger"], "seed": np.arange(size.seeds)}, {})
+    for mark in ("rouge1", "exact"):
+        if mark in made[0].written:
+            values = np.asarray([made[chain].written[mark].mean() for chain in chains])
+            found[f"written_{mark}"] = ("seed", values, _attributes(f"written_{mark}"))
+    return found
+
+
+def told(arrays: Arrays) -> str:
+    """The marks in words."""
+    exact = f", {100 * float(arrays['exact']):.1f}% exactly right" if "exact" in arrays else ""
+    return f"ROUGE-1 {100 * float(arrays['rouge1']):.1f}{exact}"
+
+
+def _kept(student: "Student", written: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """How good the summaries are that a student learns from."""
+    marks = {f"kept_{mark}": written[mark][student.which].mean() for mark in ("rouge1", "exact") if mark in written}
+    if student.selection == TRUTH:
+        return {"breakdown": 1.0} | dict.fromkeys(marks, 1.0)
+    right = written.get("exact", written["rouge1"])
+    return {"breakdown": breakdown(right, student.which)} | {name: float(mark) for name, mark in marks.items()}
+
+
+def _table(
+    size: Size, arrays: Mapping[str, np.ndarray], axes: Mapping[str, Any], more: Mapping[str, int]
+) -> xr.Dataset:
+    made = {**made_with(), "parameters": parameters(size.shape), **more}
+    variables = {name: (tuple(axes), values, _attributes(name)) for name, values in arrays.items()}
+    coords = {name: (name, values, _attributes(name)) for name, values in axes.items()}
+    return xr.Dataset(variables, coords, made)
+
+
+def _attributes(name: str) -> dict[str, str]:
+    return dict(zip(("long_name", "units"), MEANINGS.get(name, (name, "1")), strict=True))
