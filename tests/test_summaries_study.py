@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from flax import nnx
+from killing import dies
 
 from collapse_jax import __main__ as command_line
 from collapse_jax import summaries_study as study
@@ -119,17 +120,8 @@ def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, caps
     printed = capsys.readouterr().out
     assert "ROUGE-1 of held-out summaries" in printed
     assert "The generator: ROUGE-1" in printed
-    again, calls, school = [*arguments, "--out", str(tmp_path / "killed")], [], running.school
-
-    def killed(*inputs: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 9:
-            raise KeyboardInterrupt
-        return school(*inputs, **options)
-
-    monkeypatch.setattr(running, "school", killed)
-    assert command_line.main(again) == 130
-    calls.extend([1] * 9)
+    again = [*arguments, "--out", str(tmp_path / "killed")]
+    dies(again, monkeypatch, running, "school", at=9)
     assert command_line.main(again) == 0
     assert "finished parts were found" in capsys.readouterr().err
     for name in ("students", "models"):

@@ -10,14 +10,14 @@ import xarray as xr
 
 from collapse_jax.data.arithmetic import shuffled
 from collapse_jax.networks.gpt import GPT
-from collapse_jax.networks.language import Progress, Schooling, school
+from collapse_jax.networks.language import Schooling, school
 from collapse_jax.parts import Arrays, Parts
 from collapse_jax.summaries_study import models, results
 from collapse_jax.summaries_study.marks import marks
 from collapse_jax.summaries_study.reading import Divided, Documents, Sheet, divided, joined, lessons, some
 from collapse_jax.summaries_study.selection import RANDOM, SELF, STRONGER, TRUTH, best, scores
 from collapse_jax.summaries_study.sizes import Size
-from collapse_jax.threads import in_threads
+from collapse_jax.threads import heed, in_threads
 
 GENERATOR = "generator"
 
@@ -175,14 +175,16 @@ class _Bench(NamedTuple):
             for one, summaries in ((sheet, said), (given.held_out, given.held_out.said))
         )
 
-        def heed(_: Progress) -> None:
-            if stop.is_set():
-                raise KeyboardInterrupt
-
         def compute() -> dict[str, Any]:
             batches = shuffled(rows, self.seed, size.batch)
             found = school(
-                key, size.shape, batches, held_out, schooling, checkpoint=self.parts.checkpoint(name), report=heed
+                key,
+                size.shape,
+                batches,
+                held_out,
+                schooling,
+                checkpoint=self.parts.checkpoint(name),
+                report=lambda _: heed(stop),
             )
             words = self._words(models.summarised(found.model, size, given.held_out, self.end))
             each = marks(words, given.held_out.summaries, given.exact)
