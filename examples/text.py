@@ -76,7 +76,7 @@ display(text_study.draw(chains))
 
 # %%
 numbers = summaries_study.size("laptop")
-numbers = numbers._replace(documents=4000, aside=500, held_out=200)
+numbers = numbers._replace(aside=500, held_out=200)
 told = summaries_study.documents(numbers, seed=0)
 numbers = summaries_study.prepared(numbers, told.vocabulary.size)
 end, words = told.vocabulary.end, told.vocabulary.decode

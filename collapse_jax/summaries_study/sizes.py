@@ -52,14 +52,14 @@ class Size(NamedTuple):
 
 SCHOOLING = Schooling(steps=640, learning_rate=8e-3, warmup=0.1, evaluations=4)
 LAPTOP = Size(
-    world=StoryWorld(most=3),
-    documents=8000,
-    aside=3000,
-    held_out=400,
-    asked=38,
+    world=StoryWorld(names=100, things=100, most=3),
+    documents=4000,
+    aside=1500,
+    held_out=500,
+    asked=42,
     said=18,
-    vocabulary=1024,
-    shape=Shape(vocabulary=1024, context=56, width=64, layers=2, heads=4),
+    vocabulary=768,
+    shape=Shape(vocabulary=768, context=60, width=64, layers=2, heads=4),
     generator=SCHOOLING,
     stronger=SCHOOLING,
     student=SCHOOLING,
