@@ -14,7 +14,7 @@ from collapse_jax.summaries_study.selection import RANDOM, SELECTIONS, TRUTH, br
 from collapse_jax.summaries_study.sizes import Size
 
 if TYPE_CHECKING:
-    from collapse_jax.summaries_study.study import Student, _Made
+    from collapse_jax.summaries_study.study import Made, Student
 
 ALL = 1.0
 MEANINGS = {
@@ -26,6 +26,8 @@ MEANINGS = {
     "total": ("loss on true held-out summaries", "nats a token"),
     "kept_rouge1": ("ROUGE-1 of the summaries learned from", "1"),
     "kept_exact": ("share of exactly right summaries among those learned from", "1"),
+    "kept_tokens": ("length of the summaries learned from", "tokens"),
+    "kept_distinct": ("different tokens in the summaries learned from", "tokens"),
     "written_rouge1": ("ROUGE-1 of all that the generator wrote", "1"),
     "written_exact": ("share of exactly right summaries of all that the generator wrote", "1"),
     "breakdown": ("proxy p* of the selection", "1"),
@@ -37,16 +39,17 @@ MEANINGS = {
 
 def of_students(
     size: Size,
+    end: int,
     students: Sequence["Student"],
     learned: Mapping[tuple[str, float, int], Arrays],
-    made: Mapping[int, "_Made"],
+    made: Mapping[int, "Made"],
 ) -> xr.Dataset:
     """Marks over (selection, share, seed), and of what each student learned from."""
     rows = {}
     for student in students:
         at = (student.selection, student.share, student.chain)
         own = {name: float(value) for name, value in learned[at].items()}
-        rows[at] = own | _kept(student, made[student.chain].written)
+        rows[at] = own | _kept(student, made[student.chain], end)
     names, shares = (*SELECTIONS, TRUTH), (*size.shares, ALL)
 
     def row(name: str, share: float, chain: int) -> dict[str, float]:
@@ -64,7 +67,7 @@ def of_students(
     return _table(size, arrays, axes, counts)
 
 
-def of_models(size: Size, made: Mapping[int, "_Made"]) -> xr.Dataset:
+def of_models(size: Size, made: Mapping[int, "Made"]) -> xr.Dataset:
     """Marks of the generator and of the stronger model over (model, seed), and of all that the generator wrote."""
     chains = range(size.seeds)
     fields = [name for name in ("total", *ROUGE, *EXACT) if name in made[0].generator]
@@ -88,13 +91,27 @@ def told(arrays: Arrays) -> str:
     return f"ROUGE-1 {100 * float(arrays['rouge1']):.1f}{exact}"
 
 
-def _kept(student: "Student", written: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """How good the summaries are that a student learns from."""
-    marks = {f"kept_{mark}": written[mark][student.which].mean() for mark in ("rouge1", "exact") if mark in written}
+def taught(student: "Student", made: "Made") -> np.ndarray:
+    """(n, A) tokens of the summaries that a student learns from."""
+    true = student.selection == TRUTH
+    return (made.divided.others.said if true else made.generator["written"])[student.which]
+
+
+def _kept(student: "Student", made: "Made", end: int) -> dict[str, float]:
+    """How good, how long and how various the summaries are that a student learns from."""
+    written, said = made.written, taught(student, made)
+    marks = {
+        f"kept_{mark}": float(written[mark][student.which].mean()) for mark in ("rouge1", "exact") if mark in written
+    }
+    right = breakdown(written.get("exact", written["rouge1"]), student.which)
     if student.selection == TRUTH:
-        return {"breakdown": 1.0} | dict.fromkeys(marks, 1.0)
-    right = written.get("exact", written["rouge1"])
-    return {"breakdown": breakdown(right, student.which)} | {name: float(mark) for name, mark in marks.items()}
+        marks, right = dict.fromkeys(marks, 1.0), 1.0
+    words = said[said != end]
+    return marks | {
+        "breakdown": right,
+        "kept_tokens": len(words) / len(said),
+        "kept_distinct": float(len(np.unique(words))),
+    }
 
 
 def _table(

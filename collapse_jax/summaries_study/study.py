@@ -28,8 +28,9 @@ class Result(NamedTuple):
     Attributes:
         students: over (selection, share, seed): marks of each student's summaries of held-out documents (``rouge1``,
             ``rouge2``, ``rougeL``, and on the story world ``events`` and ``exact``) and ``total``, its loss on the true ones;
-            ``kept_rouge1`` and ``kept_exact``, the same marks of the summaries that it learned from; ``breakdown``, the proxy
-            p*. At share 1 all selections are the same student.
+            ``kept_rouge1`` and ``kept_exact``, the same marks of the summaries that it learned from, ``kept_tokens``, their
+            length, and ``kept_distinct``, how many different tokens are in them; ``breakdown``, the proxy p*. At share 1 all
+            selections are the same student.
         models: over (model, seed): the marks of the generator and of the stronger model, ``total``, and ``written_rouge1``,
             ``written_exact`` of all that the generator wrote.
     """
@@ -78,7 +79,7 @@ def verification(
     """
     marks([], [], False)  # a missing package is told before hours, not after
     bench = _Bench(given, size, seed, parts, announce)
-    made: dict[int, _Made] = {}
+    made: dict[int, Made] = {}
     for chain, found in in_threads(range(size.seeds), bench.generator):
         announce(
             f"generator {chain}: {results.told(found.generator)}; {results.told(found.stronger)} the stronger model"
@@ -91,10 +92,10 @@ def verification(
     ):
         announce(f"{student.selection}, {100 * student.share:g}%, seed {student.chain}: {results.told(arrays)}")
         learned[student.selection, student.share, student.chain] = arrays
-    return Result(results.of_students(size, students, learned, made), results.of_models(size, made))
+    return Result(results.of_students(size, bench.end, students, learned, made), results.of_models(size, made))
 
 
-class _Made(NamedTuple):
+class Made(NamedTuple):
     """What the models of a chain left: their arrays, the documents, the scores of verifiers, the marks of what was written."""
 
     generator: Arrays
@@ -120,7 +121,7 @@ class _Bench(NamedTuple):
     def key(self, chain: int, which: int) -> jax.Array:
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(self.seed), chain), which)
 
-    def generator(self, chain: int, stop: threading.Event) -> _Made:
+    def generator(self, chain: int, stop: threading.Event) -> Made:
         """The generator of a chain and the stronger model, what the one writes, and how likely both find it."""
         size, end = self.size, self.end
         first, others = own = divided(self.given.study, size.taught, self.seed, chain)
@@ -138,9 +139,9 @@ class _Bench(NamedTuple):
         stronger = self._learn(f"stronger_{chain}", self.key(chain, 2), more, more.said, size.stronger, stop, judged)
         written = marks(self._words(made["written"]), others.summaries, self.given.exact)
         nats = {SELF: made["nats"], STRONGER: stronger["nats"]}
-        return _Made(made, stronger, own, scores(written["rouge1"], nats, self.seed, chain), written)
+        return Made(made, stronger, own, scores(written["rouge1"], nats, self.seed, chain), written)
 
-    def students(self, chain: int, made: _Made) -> list[Student]:
+    def students(self, chain: int, made: Made) -> list[Student]:
         """All students of a chain; where a student is given all summaries, one of them serves all selections."""
         found = []
         for share in self.size.shares:
@@ -150,10 +151,9 @@ class _Bench(NamedTuple):
         every = np.arange(len(made.divided.others.lengths))
         return [*found, *(Student(name, 1.0, every, chain) for name in (RANDOM, TRUTH))]
 
-    def student(self, student: Student, made: _Made, stop: threading.Event) -> Arrays:
+    def student(self, student: Student, made: Made, stop: threading.Event) -> Arrays:
         """Losses and marks of a student."""
-        sheet = some(made.divided.others, student.which)
-        said = sheet.said if student.selection == TRUTH else made.generator["written"][student.which]
+        sheet, said = some(made.divided.others, student.which), results.taught(student, made)
         name = f"{student.selection.replace(' ', '_')}_{student.share:g}_{student.chain}"
         # The same first weights for all students of a chain: they differ in what they learn from.
         return self._learn(name, self.key(student.chain, 3), sheet, said, self.size.student, stop)
