@@ -200,7 +200,7 @@ def print_summaries(console: Console, result: "summaries_study.Result") -> None:
             ]
             for selection in found.selection.values
         ]
-        headings = ["learned from", *(f"{100 * float(share):g}% of\nthe summaries" for share in found.share)]
+        headings = ["learned from", *(f"{100 * float(share):g}% of the\nsummaries" for share in found.share)]
         meaning = found[name].attrs["long_name"]
         title = f"{meaning}, x 100" if name == "rouge1" else f"{meaning.capitalize()}, in %"
         _print_table(console, title, headings, rows)
@@ -209,25 +209,25 @@ def print_summaries(console: Console, result: "summaries_study.Result") -> None:
         exact = f", {_mean_text(100 * marks.exact)} % exactly right" if "exact" in marks else ""
         name = {"stronger": "stronger model"}.get(str(model), model)
         console.print(f"The {name}: ROUGE-1 {_mean_text(100 * marks.rouge1)}{exact}.", highlight=False)
-    console.print(verifier_sentence(found.rouge1), highlight=False)
+    for selection in ("self", "stronger", "oracle"):
+        console.print(verifier_sentence(found.rouge1, selection), highlight=False)
 
 
-def verifier_sentence(rouge1: xr.DataArray) -> str:
-    """What verifiers add to random summaries at the largest share below 1, seed by seed.
+def verifier_sentence(rouge1: xr.DataArray, selection: str) -> str:
+    """What a verifier adds to as many random summaries, seed by seed.
 
     Example:
-        >>> names, shares = ["random", "self", "stronger", "oracle"], [0.5, 1.0]
-        >>> values = np.array([[0.5, 0.6], [0.5, 0.62], [0.5, 0.6], [0.7, 0.76]])[:, None].repeat(2, 1)
-        >>> axes = {"selection": names, "share": shares, "seed": [0, 1]}
-        >>> print(verifier_sentence(xr.DataArray(values, axes)))
-        ROUGE-1 against random summaries at a share of 50%, seed by seed: self 1.0 ± 1.0, stronger 0.0 ± 0.0, oracle
-        18.0 ± 2.0.
+        >>> axes = {"selection": ["random", "oracle"], "share": [0.25, 0.5, 1.0], "seed": [0, 1]}
+        >>> values = np.array([[[0.5, 0.6]] * 3, [[0.7, 0.76], [0.6, 0.7], [0.5, 0.6]]])
+        >>> print(verifier_sentence(xr.DataArray(values, axes), "oracle"))
+        oracle against random, ROUGE-1 seed by seed: +18.0 ± 2.0 at 25%, +10.0 ± 0.0 at 50%.
     """
-    share = float(rouge1.share[-2])
-    at = 100 * rouge1.sel(share=share)
-    gains = at - at.sel(selection="random")
-    told = [f"{name} {_mean_text(gains.sel(selection=name))}" for name in ("self", "stronger", "oracle")]
-    return f"ROUGE-1 against random summaries at a share of {100 * share:g}%, seed by seed: {', '.join(told)}."
+    gains = 100 * (rouge1.sel(selection=selection) - rouge1.sel(selection="random"))
+    told = []
+    for share in gains.share.values[:-1]:  # all summaries are the same ones for all verifiers
+        words = _mean_text(gains.sel(share=share))
+        told.append(f"{'' if words.startswith('-') else '+'}{words} at {100 * share:g}%")
+    return f"{selection} against random, ROUGE-1 seed by seed: {', '.join(told)}."
 
 
 def print_collapse(console: Console, result: "arithmetic_study.Collapse") -> None:

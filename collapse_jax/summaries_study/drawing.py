@@ -20,40 +20,40 @@ NAMES = {"self": "perplexity, itself", "stronger": "perplexity, stronger model",
 
 
 def draw(result: "Result") -> Figure:
-    """Marks of students against the share of the summaries that they learned from; what verifiers leave them."""
-    figure = Figure(figsize=(16, 4.8), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    mark(result, "rouge1", left)
-    left.legend(fontsize="small")
-    mark(result, "exact" if "exact" in result.students else "rougeL", middle)
-    kept(result, right)
-    right.legend(fontsize="small")
-    count = result.students.sizes["seed"]
-    left.set_title(f"Students, {result.students.attrs['parameters']:,} parameters, {count} seed{'s' * (count > 1)}")
-    middle.set_title("The same students")
-    right.set_title("What they learned from")
+    """Marks of students against the share of the summaries that they learned from; how good and how various these are."""
+    figure = Figure(figsize=(12, 9), layout="constrained")
+    (first, second), (third, fourth) = figure.subplots(2, 2)
+    found, exact = result.students, "exact" in result.students
+    mark(result, "rouge1", first)
+    first.legend(fontsize="small")
+    count = found.sizes["seed"]
+    first.set_title(f"Students, {found.attrs['parameters']:,} parameters, {count} seed{'s' * (count > 1)}")
+    mark(result, "exact" if exact else "rougeL", second)
+    second.set_title("The same students")
+    lines(found, "kept_exact" if exact else "kept_rouge1", SELECTIONS, third)
+    third.set_title("How good what they learned from is")
+    lines(found, "kept_distinct", (*SELECTIONS, TRUTH), fourth)
+    fourth.set_title("How various it is")
     return figure
 
 
 def mark(result: "Result", name: str, axes: Axes) -> None:
     """A mark of the students of each selection, beside the generator's and the stronger model's."""
-    _lines(result.students, name, (*SELECTIONS, TRUTH), axes)
+    lines(result.students, name, (*SELECTIONS, TRUTH), axes)
     for model, line in (("generator", "--"), ("stronger", ":")):
         level = float(result.models[name].sel(model=model).mean())
         label = {"generator": "generator", "stronger": "stronger model"}[model]
         axes.axhline(100 * level, ls=line, label=label, **GREY)  # pyright: ignore[reportArgumentType]
 
 
-def kept(result: "Result", axes: Axes) -> None:
-    """How good the summaries are that students learn from."""
-    _lines(result.students, "kept_exact" if "kept_exact" in result.students else "kept_rouge1", SELECTIONS, axes)
-
-
-def _lines(found: xr.Dataset, name: str, selections: tuple[str, ...], axes: Axes) -> None:
+def lines(found: xr.Dataset, name: str, selections: tuple[str, ...], axes: Axes) -> None:
+    """A variable of students of each selection against the share of the summaries."""
+    meaning, unit = found[name].attrs["long_name"], found[name].attrs["units"]
+    scale = 100 if unit == "1" else 1
     mean, error = mean_and_error(found[[name]])
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(SELECTIONS)))
     for i, selection in enumerate(selections):
-        own, spread = (100 * part[name].sel(selection=selection) for part in (mean, error))
+        own, spread = (scale * part[name].sel(selection=selection) for part in (mean, error))
         if selection not in (RANDOM, TRUTH):  # all summaries are the same ones for all verifiers
             own, spread = own[:-1], spread[:-1]
         axes.errorbar(
@@ -71,6 +71,4 @@ def _lines(found: xr.Dataset, name: str, selections: tuple[str, ...], axes: Axes
     ticks = 100 * found.share.values
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xlabel(f"{found.share.attrs['long_name']} (%)")
-    axes.set_ylabel(
-        found[name].attrs["long_name"] + (" (%)" if "share" in found[name].attrs["long_name"] else " (× 100)")
-    )
+    axes.set_ylabel(meaning if scale == 1 else f"{meaning} {'(%)' if 'right' in meaning else '(× 100)'}")
