@@ -39,7 +39,7 @@ def model(size: study.Size) -> GPT:
 
 def test_chains_divide_the_same_documents_each_in_its_way(given: study.Documents) -> None:
     one, two = (reading.divided(given.study, 0.125, 0, chain) for chain in (0, 1))
-    assert len(one.first.summaries) == 100
+    assert len(one.first.summaries) == 50
     for parts in (one, two):
         both = reading.joined(*parts)
         assert sorted(both.summaries) == sorted(given.study.summaries)
@@ -106,7 +106,7 @@ def test_students_of_a_chain_differ_in_what_they_learn_from_only(given: study.Do
     students = found.students.isel(seed=0)
     everything = students.sel(share=1.0)
     assert len(set(everything.rouge1.sel(selection=list(selection.SELECTIONS)).values.tolist())) == 1
-    assert students.attrs["summaries_0.5"] == 350
+    assert students.attrs["summaries_0.5"] == 175
     kept, true = students.kept_rouge1.sel(selection=list(selection.SELECTIONS)), "true summaries"
     assert (kept.sel(selection="oracle") == kept.max("selection")).all()
     assert (students.kept_rouge1.sel(selection=true) == 1).all()

@@ -72,7 +72,7 @@ def documents(size: Size, seed: int, path: str | os.PathLike[str] | None = None)
         >>> from collapse_jax.summaries_study import size
         >>> found = documents(size("smoke"), seed=0)
         >>> [len(part.summaries) for part in (found.study, found.aside, found.held_out)]
-        [800, 100, 40]
+        [400, 50, 24]
         >>> found.study.summaries[0] == found.vocabulary.decode(found.study.said[0])
         True
     """

@@ -85,21 +85,23 @@ PAPER = LAPTOP._replace(
     seeds=1,
     together=256,
 )
-BRIEF = Schooling(steps=96, learning_rate=1e-2, warmup=0.1, evaluations=2)
+BRIEF = Schooling(steps=48, learning_rate=2e-2, warmup=0.1, evaluations=1)
 SMOKE = LAPTOP._replace(
-    world=StoryWorld(names=10, things=10, most=2),
-    documents=800,
-    aside=100,
-    held_out=40,
-    asked=44,
-    vocabulary=512,
-    shape=Shape(vocabulary=512, context=62, width=32, layers=1, heads=2),
+    world=StoryWorld(names=6, things=6, most=2),
+    documents=400,
+    aside=50,
+    held_out=24,
+    asked=40,
+    said=14,
+    vocabulary=480,
+    shape=Shape(vocabulary=480, context=54, width=16, layers=1, heads=2),
     generator=BRIEF,
     stronger=BRIEF,
     student=BRIEF,
-    shares=(0.25, 0.5),
+    batch=8,
+    shares=(0.5,),
     seeds=2,
-    together=128,
+    together=64,
 )
 SIZES = {"laptop": LAPTOP, "paper": PAPER, "smoke": SMOKE}
 

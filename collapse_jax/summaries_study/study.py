@@ -75,7 +75,7 @@ def verification(
         >>> given = study.documents(small, seed=0)
         >>> found = verification(given, study.prepared(small, given.vocabulary.size), 0, Parts(None, {}), lambda _: None)
         >>> dict(found.students.sizes), found.models.model.values.tolist()
-        ({'selection': 5, 'share': 4, 'seed': 1}, ['generator', 'stronger'])
+        ({'selection': 5, 'share': 2, 'seed': 1}, ['generator', 'stronger'])
     """
     marks([], [], False)  # a missing package is told before hours, not after
     bench = _Bench(given, size, seed, parts, announce)
