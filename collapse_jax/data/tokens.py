@@ -126,7 +126,7 @@ def usual_vocabulary(texts: Iterable[str], size: int) -> Vocabulary:
 
     Example:
         >>> usual_vocabulary(["the cat and the hat"] * 20, size=270).size
-        266
+        268
     """
     if size != GPT2_SIZE:
         return train_vocabulary(texts, size)
