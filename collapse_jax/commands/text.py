@@ -20,8 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=("laptop", "paper", "smoke"),
         default="laptop",
-        help="laptop: on two cores twenty minutes, for summaries eight; paper: GPT-2 with the passages of A Tale of Tails or the "
-        "news of Beyond Model Collapse, for an accelerator; smoke: seconds, for tests (default: %(default)s)",
+        help="laptop: twenty minutes on two cores, eight for summaries; paper: GPT-2 with the passages of A Tale of Tails or "
+        "the news of Beyond Model Collapse, for an accelerator; smoke: seconds, for tests (default: %(default)s)",
     )
     parser.add_argument(
         "--text",
