@@ -137,6 +137,7 @@ def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, caps
 
 def test_news_come_from_a_file(tmp_path: Path, capsys: Any) -> None:
     """Documents of which nobody knows the events: ROUGE alone."""
+    assert SMOKE.world is not None
     told = reading.world_documents(SMOKE.world, 7, 500)
     (tmp_path / "news.jsonl").write_text("".join(json.dumps(one._asdict()) + "\n" for one in told))
     out = tmp_path / "out"
@@ -158,13 +159,17 @@ def test_news_come_from_a_file(tmp_path: Path, capsys: Any) -> None:
     assert "exact" not in found
 
 
-def test_bad_input_is_named(tmp_path: Path, capsys: Any) -> None:
+def test_bad_input_is_named(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLLAPSE_JAX_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     command = ["text", "--task", "summaries", "--preset", "smoke", "--out", str(tmp_path / "o"), "--text"]
     assert command_line.main([*command, str(tmp_path)]) == 2
     assert "no documents are at" in capsys.readouterr().err
     (tmp_path / "few.jsonl").write_text('{"text": "a", "summary": "b"}\n')
     assert command_line.main([*command, str(tmp_path / "few.jsonl")]) == 2
     assert "there are 1 documents" in capsys.readouterr().err
+    assert command_line.main([*command[:4], "paper", *command[5:-1]]) == 2
+    assert "Add --text PATH" in capsys.readouterr().err
     with pytest.raises(ValueError, match="preset is 'huge'"):
         study.size("huge")
     with pytest.raises(FileNotFoundError, match="vocabulary of GPT-2"):

@@ -4,15 +4,18 @@ import hashlib
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from collapse_jax.data.documents import Document, read_documents, world_documents
+from collapse_jax.data.places import VARIABLE, usual
 from collapse_jax.data.tokens import Vocabulary, usual_vocabulary
 from collapse_jax.networks.lesson import Lesson
 from collapse_jax.summaries_study.sizes import Size
 
+FOLDER = "xlsum"  # where documents are looked for when nobody says
 TAUGHT = 20_000  # documents that a vocabulary is trained on
 
 
@@ -60,7 +63,7 @@ class Divided(NamedTuple):
 
 
 def documents(size: Size, seed: int, path: str | os.PathLike[str] | None = None) -> Documents:
-    """Documents of a file or folder, or stories of the story world where no path is given.
+    """Documents of a file or folder; where no path is given, stories of the world, or of the folder ``xlsum`` on the disk.
 
     Of fewer documents than the size asks for, all parts but the held-out one get their share.
 
@@ -77,10 +80,11 @@ def documents(size: Size, seed: int, path: str | os.PathLike[str] | None = None)
         True
     """
     wanted = size.documents + size.aside + size.held_out
-    if path is None:
+    exact = path is None and size.world is not None
+    if path is None and size.world is not None:
         told = world_documents(size.world, seed, wanted)
     else:
-        told = read_documents(path, most=wanted)
+        told = read_documents(_usual() if path is None else path, most=wanted)
         told = [told[i] for i in np.random.default_rng(seed).permutation(len(told)).tolist()]
     held_out, rest = told[: size.held_out], told[size.held_out :]
     study = len(rest) * size.documents // (size.documents + size.aside)
@@ -95,7 +99,17 @@ def documents(size: Size, seed: int, path: str | os.PathLike[str] | None = None)
     sheets, cut = zip(*(_sheet(part, vocabulary, size) for part in (rest[:study], rest[study:], held_out)), strict=True)
     _warn_of_long(np.sum(cut, 0) / len(told), size)
     digest = hashlib.sha256(b"".join(part.tobytes() for one in sheets for part in one[:3])).hexdigest()[:16]
-    return Documents(vocabulary, *sheets, exact=path is None, digest=digest)
+    return Documents(vocabulary, *sheets, exact=exact, digest=digest)
+
+
+def _usual() -> Path:
+    for folder in usual(FOLDER):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"no documents were given, and no folder {FOLDER} is in the one that {VARIABLE} names or in the cache. Add --text PATH "
+        "with a .jsonl file of texts and summaries, or use --preset laptop, which makes its own"
+    )
 
 
 def divided(study: Sheet, taught: float, seed: int, chain: int) -> Divided:

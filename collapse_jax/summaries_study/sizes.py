@@ -16,7 +16,7 @@ class Size(NamedTuple):
     """Numbers of documents, tokens, steps, seeds.
 
     Attributes:
-        world: whose stories are the documents where no file is given.
+        world: whose stories are the documents where no file is given; None for files only.
         documents: of the study; the generator learns from a share ``taught`` of them and summarises the others.
         aside: further documents, from whose true summaries the stronger model learns, beside the generator's own.
         held_out: documents to be judged by.
@@ -32,7 +32,7 @@ class Size(NamedTuple):
         together: documents that are summarised at once.
     """
 
-    world: StoryWorld
+    world: StoryWorld | None
     documents: int
     aside: int
     held_out: int
@@ -71,6 +71,7 @@ LAPTOP = Size(
 )
 LONG = Schooling(steps=12_000, learning_rate=3e-4, warmup=0.05, evaluations=10)
 PAPER = LAPTOP._replace(
+    world=None,
     documents=269_000,
     aside=38_000,
     held_out=11_500,
