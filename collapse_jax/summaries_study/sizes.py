@@ -69,7 +69,7 @@ LAPTOP = Size(
     seeds=3,
     together=512,
 )
-LONG = Schooling(steps=12_000, learning_rate=3e-4, warmup=0.05, evaluations=10)
+LONG = Schooling(steps=12_000, learning_rate=3e-4, warmup=0.05, accumulate=4, evaluations=10)
 PAPER = LAPTOP._replace(
     world=None,
     documents=269_000,
