@@ -21,6 +21,7 @@ examples:
   python -m collapse_jax images                    trained networks on handwritten digits, a few minutes
   python -m collapse_jax stories                   language models on stories of a model, 15 minutes
   python -m collapse_jax text --text wikitext2     models of text that learn from each other
+  python -m collapse_jax text --task summaries     summaries that verifiers chose, 8 minutes
   python -m collapse_jax arithmetic                skills lost and verified, on greatest common divisors
   python -m collapse_jax figures                   list the published figures
   python -m collapse_jax figures strong-3          reproduce one of them
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nInterrupted. Finished files are in {arguments.out}", file=sys.stderr)
         return INTERRUPTED
-    except (UserError, ValueError, OSError, MemoryError, FloatingPointError) as mistake:
+    except (UserError, ValueError, OSError, ImportError, MemoryError, FloatingPointError) as mistake:
         if arguments.debug:
             raise
         print(f"error: {mistake}", file=sys.stderr)

@@ -12,7 +12,7 @@ from collapse_jax import digits_study, study
 from collapse_jax.sweep import mean_and_error
 
 if TYPE_CHECKING:  # Flax takes a second to load
-    from collapse_jax import arithmetic_study, stories_study
+    from collapse_jax import arithmetic_study, stories_study, summaries_study
     from collapse_jax.images_study import Result
 
 FRACTION = "synthetic\nfraction"
@@ -185,6 +185,49 @@ def print_text(console: Console, found: xr.Dataset) -> None:
     headings = ["generation", *(f"{100 * share:g}% true" for share in shares)]
     title = f"Perplexity of held-out continuations, {found.attrs['parameters']:,} parameters"
     _print_table(console, title, headings, rows)
+
+
+def print_summaries(console: Console, result: "summaries_study.Result") -> None:
+    """ROUGE-1, and what is exactly right, by selection and share; the marks of generator and stronger model."""
+    found = result.students
+    for name in ("rouge1", "exact"):
+        if name not in found:
+            continue
+        rows = [
+            [
+                str(selection),
+                *(_mean_text(100 * found[name].sel(selection=selection, share=share)) for share in found.share),
+            ]
+            for selection in found.selection.values
+        ]
+        headings = ["learned from", *(f"{100 * float(share):g}% of the\nsummaries" for share in found.share)]
+        meaning = found[name].attrs["long_name"]
+        title = f"{meaning}, x 100" if name == "rouge1" else f"{meaning.capitalize()}, in %"
+        _print_table(console, title, headings, rows)
+    for model in result.models.model.values:
+        marks = result.models.sel(model=model)
+        exact = f", {_mean_text(100 * marks.exact)} % exactly right" if "exact" in marks else ""
+        name = {"stronger": "stronger model"}.get(str(model), model)
+        console.print(f"The {name}: ROUGE-1 {_mean_text(100 * marks.rouge1)}{exact}.", highlight=False)
+    for selection in ("self", "stronger", "oracle"):
+        console.print(verifier_sentence(found.rouge1, selection), highlight=False)
+
+
+def verifier_sentence(rouge1: xr.DataArray, selection: str) -> str:
+    """What a verifier adds to as many random summaries, seed by seed.
+
+    Example:
+        >>> axes = {"selection": ["random", "oracle"], "share": [0.25, 0.5, 1.0], "seed": [0, 1]}
+        >>> values = np.array([[[0.5, 0.6]] * 3, [[0.7, 0.76], [0.6, 0.7], [0.5, 0.6]]])
+        >>> print(verifier_sentence(xr.DataArray(values, axes), "oracle"))
+        oracle against random, ROUGE-1 seed by seed: +18.0 ± 2.0 at 25%, +10.0 ± 0.0 at 50%.
+    """
+    gains = 100 * (rouge1.sel(selection=selection) - rouge1.sel(selection="random"))
+    told = []
+    for share in gains.share.values[:-1]:  # all summaries are the same ones for all verifiers
+        words = _mean_text(gains.sel(share=share))
+        told.append(f"{'' if words.startswith('-') else '+'}{words} at {100 * share:g}%")
+    return f"{selection} against random, ROUGE-1 seed by seed: {', '.join(told)}."
 
 
 def print_collapse(console: Console, result: "arithmetic_study.Collapse") -> None:

@@ -169,6 +169,20 @@ class StoryWorld:
         sentences.append(f"In the end {hero} {LAST_WORDS[story.ending].removeprefix('and ')}.")
         return " ".join(sentences)
 
+    def summary(self, story: Story) -> str:
+        """What happened, in a line: the hero and every event in its order; of place and ending it says nothing.
+
+        Example:
+            >>> world = StoryWorld()
+            >>> print(world.summary(world.stories(seed=0, count=1)[0]))
+            Sanomi helped Julax, wanted dusty lamp, waited for Lomut, laughed with Pex, met Lonot
+        """
+        told = []
+        for event, about in zip(story.events, story.about, strict=True):
+            words = self.thing_words if event < len(ABOUT_THINGS) else self.name_words
+            told.append(EVENTS[event].replace(" a {}", " {}").format(words[about]))
+        return f"{self.name_words[story.hero]} {', '.join(told)}"
+
     def parse(self, text: str) -> Story | None:
         """The story that a text tells; None where it tells none of this world."""
         sentences = text.strip().removesuffix(".").split(". ")

@@ -9,9 +9,12 @@ import numpy as np
 
 from collapse_jax import checks
 from collapse_jax.data.images import synthetic_rows
+from collapse_jax.data.places import VARIABLE, usual
 
 END = "<|endoftext|>"
 LARGEST = 2**16  # tokens are stored as uint16
+GPT2_FOLDER = "gpt2_bpe"  # where the vocabulary of GPT-2 is looked for when nobody says
+GPT2_SIZE = 50257
 
 
 class Vocabulary:
@@ -111,6 +114,28 @@ def gpt2_vocabulary(folder: str | os.PathLike[str]) -> Vocabulary:
             return Vocabulary(tokenizer)
     raise FileNotFoundError(
         f"{folder} has no vocabulary of GPT-2; it must have encoder.json and vocab.bpe, or vocab.json and merges.txt"
+    )
+
+
+def usual_vocabulary(texts: Iterable[str], size: int) -> Vocabulary:
+    """A vocabulary trained on these texts; that of GPT-2, from the folder ``gpt2_bpe``, where the size is 50,257.
+
+    Raises:
+        FileNotFoundError: where GPT-2's is not on this disk.
+        ValueError: for a size out of range.
+
+    Example:
+        >>> usual_vocabulary(["the cat and the hat"] * 20, size=270).size
+        268
+    """
+    if size != GPT2_SIZE:
+        return train_vocabulary(texts, size)
+    for folder in usual(GPT2_FOLDER):
+        if folder.is_dir():
+            return gpt2_vocabulary(folder)
+    raise FileNotFoundError(
+        f"the vocabulary of GPT-2 is not on this disk; put encoder.json and vocab.bpe into a folder {GPT2_FOLDER} "
+        f"in the one that {VARIABLE} names"
     )
 
 

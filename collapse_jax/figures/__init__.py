@@ -10,6 +10,7 @@ from collapse_jax.figures.kernels import KERNELS
 from collapse_jax.figures.mixing import MIXING
 from collapse_jax.figures.stories import STORIES
 from collapse_jax.figures.strong_collapse import STRONG_COLLAPSE
+from collapse_jax.figures.summaries import SUMMARIES
 from collapse_jax.figures.tails import TAILS
 from collapse_jax.figures.text import TEXT
 from collapse_jax.figures.verification import VERIFICATION
@@ -29,6 +30,7 @@ FIGURES: dict[str, Figure] = {
         *TAILS,
         *BIGRAMS,
         *VERIFICATION,
+        *SUMMARIES,
     )
 }
 

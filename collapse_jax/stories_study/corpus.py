@@ -10,13 +10,11 @@ import numpy as np
 from collapse_jax.data.places import VARIABLE, usual
 from collapse_jax.data.stories import divided, read_stories
 from collapse_jax.data.story_world import StoryWorld
-from collapse_jax.data.tokens import Vocabulary, gpt2_vocabulary, train_vocabulary
+from collapse_jax.data.tokens import Vocabulary, usual_vocabulary
 from collapse_jax.networks.lesson import Lesson
 from collapse_jax.stories_study.sizes import WORLD, Size
 
 FOLDER = "tinystories"  # where stories are looked for when nobody says
-GPT2_FOLDER = "gpt2_bpe"
-GPT2_SIZE = 50257
 TAUGHT = 20_000  # stories that a vocabulary is trained on
 
 
@@ -78,7 +76,7 @@ def corpus(size: Size, seed: int, path: str | os.PathLike[str] | None = None) ->
         world, truth = None, None
         found = read_stories(_there(path), most=size.stories)
         train, words = divided(found, size.held_out, seed)
-    vocabulary = _vocabulary(size, train)
+    vocabulary = usual_vocabulary(train[:TAUGHT], size.vocabulary)
     stories = vocabulary.encode_all(train)
     real = joined(stories, vocabulary.end)
     judged = vocabulary.encode_all(words)
@@ -121,18 +119,6 @@ def _there(path: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
         f"no stories were given, and no folder {FOLDER} is in the one that {VARIABLE} names or in the cache. "
         "Add --stories PATH with a .txt or .jsonl file or a folder of them, or use --preset laptop, which makes its own"
     )
-
-
-def _vocabulary(size: Size, texts: list[str]) -> Vocabulary:
-    if size.vocabulary == GPT2_SIZE:
-        for folder in usual(GPT2_FOLDER):
-            if folder.is_dir():
-                return gpt2_vocabulary(folder)
-        raise FileNotFoundError(
-            f"the vocabulary of GPT-2 is not on this disk; put encoder.json and vocab.bpe into a folder {GPT2_FOLDER} "
-            f"in the one that {VARIABLE} names"
-        )
-    return train_vocabulary(texts[:TAUGHT], size.vocabulary)
 
 
 def _check_length(judged: list[np.ndarray], size: Size, world: StoryWorld | None) -> None:
