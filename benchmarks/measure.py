@@ -53,6 +53,20 @@ def alternated(repeats: int, **measured: Callable[[], float]) -> dict[str, list[
     return found
 
 
+def quicker(measure: Callable[[], Any]) -> Any:
+    """The lesser of what a baseline measures with its library's threads and with one.
+
+    Waiting threads of NumPy's BLAS and JAX's own take turns on the cores, so that one thread can be the faster by far.
+    """
+    from threadpoolctl import threadpool_limits
+
+    found = []
+    for threads in (None, 1):
+        with threadpool_limits(threads):
+            found.append(measure())
+    return min(found)
+
+
 def alone(function: Callable[..., Any], *inputs: Any) -> Any:
     """What ``function`` returns in a process of its own, whose memory and devices are its own."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from measure import arguments, compiled, product_seconds, report, seconds
+from measure import arguments, compiled, product_seconds, quicker, report, seconds
 from sklearn.linear_model import Ridge
 
 import collapse_jax as cj
@@ -125,11 +125,11 @@ def main() -> None:
     fast = 1 / results["grid fit"]["points_per_second"]
     for name, point in (("NumPy", numpy_point), ("scikit-learn", sklearn_point)):
         widths = WIDTHS if full else WIDTHS[:4]
-        slow, _ = loop_seconds(point, mixture, sizes, widths)
+        slow, _ = quicker(lambda point=point, widths=widths: loop_seconds(point, mixture, sizes, widths))
         results[f"{name} loop"] = {"points_per_second": 1 / slow, "ratio": slow / fast}
         rows.append([f"grid, {name} loop", 1e3 * slow, "", slow / fast])
     many = 1_000_000 if full else 100_000
-    slow, _ = loop_seconds(numpy_point, mixture, [many], [dim])
+    slow, _ = quicker(lambda: loop_seconds(numpy_point, mixture, [many], [dim]))
     at_many = kernel_seconds(mixture, "fit", float(dim), 32, (many, many + 100.0))
     results["one large n"] = {"n": many, "numpy_seconds": slow, "seconds": at_many, "ratio": slow / at_many}
     rows += [[f"n = {many:,}, NumPy", 1e3 * slow, "", slow / at_many], [f"n = {many:,}, fit", 1e3 * at_many, "", ""]]
