@@ -138,7 +138,10 @@ def test_figure_9_optimum_approaches_the_corrected_corollary_2():
 
 LONG = ("demystified-kernels", "mixing-1", "mixing-3", "strong-6")
 SLOW = [name for name in (*TAILS, *VERIFICATION) if name not in ("tails-5", "verification-6")]
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in (*LONG, *SLOW) else []) for name in FIGURES]
+# Small runs of studies whose commands the checks run too.
+STUDIES = ("strong-7", "strong-8", "tails-4", "tails-7", "verification-4", "verification-news", "verification-table-1")
+MARKED = {*LONG, *SLOW, *STUDIES}
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in MARKED else []) for name in FIGURES]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -84,6 +84,7 @@ def test_students_see_no_token_twice_where_there_are_enough(corpus: study.Corpus
     assert students._mixture(corpus.real, synthetic, 0.5, size, 0).windows == 40
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     small = SMOKE._replace(fractions=(0.0, 1.0), depths=(1,))
     monkeypatch.setattr("collapse_jax.stories_study.sizes.SIZES", {"smoke": small})
@@ -128,6 +129,7 @@ def test_seeds_that_train_together_are_those_that_train_alone(corpus: study.Corp
         np.testing.assert_allclose(found["held_out"], together[kind]["held_out"], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_generations(corpus: study.Corpus, tmp_path: Path, capsys: Any) -> None:
     arguments = ["stories", "--preset", "smoke", "--generations", "2", "--fresh", "0.25", "--out", str(tmp_path)]
     assert command_line.main(arguments) == 0

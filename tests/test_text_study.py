@@ -57,6 +57,7 @@ def test_models_go_on_from_the_prompts(text: study.Passages) -> None:
     assert (found[:, size.prompt :] != text.others[:150, size.prompt :]).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_the_first_model_is_the_same_at_all_shares_and_all_true_is_all_true(text: study.Passages) -> None:
     """A chain that learns true continuations only is a chain of first models: its losses do not rise."""
     size = study.prepared(SMOKE, text.vocabulary.size)._replace(real_shares=(0.0, 1.0), seeds=1)
@@ -67,6 +68,7 @@ def test_the_first_model_is_the_same_at_all_shares_and_all_true_is_all_true(text
     assert float(last.sel(generation=2, real_share=0.0)) > float(last[0, 0]) + 0.3
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     arguments = ["text", "--preset", "smoke", "--seed", "3"]
     assert command_line.main([*arguments, "--out", str(tmp_path / "whole")]) == 0
