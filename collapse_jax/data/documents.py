@@ -1,12 +1,12 @@
 """Documents and their summaries: from files in the layout of XL-Sum, or stories of the story world and what happens in them."""
 
-import gzip
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from collapse_jax.data.places import open_text, text_files
 from collapse_jax.data.story_world import StoryWorld
 
 SUFFIX = ".jsonl"
@@ -51,9 +51,8 @@ def read_documents(path: str | os.PathLike[str], *, most: int | None = None) -> 
         FileNotFoundError: no documents are at /nowhere.jsonl; it must be a .jsonl file, .gz or not, with an object of text and
         summary a line, as XL-Sum has them, or a folder of such files
     """
-    path = Path(path)
-    files = sorted(file for file in path.iterdir() if _is_one(file)) if path.is_dir() else [path]
-    if not files or not all(file.is_file() and _is_one(file) for file in files):
+    files = text_files(path, (SUFFIX,))
+    if not files:
         raise FileNotFoundError(f"no documents are at {path}; it must be {LAYOUT}")
     found: dict[Document, None] = {}  # in order, each once
     for file in files:
@@ -105,15 +104,11 @@ def events_right(told: str, truth: str) -> float:
     return sum(a == b for a, b in zip(own, true, strict=False)) / len(true)
 
 
-def _is_one(file: Path) -> bool:
-    return Path(file.name.removesuffix(".gz")).suffix == SUFFIX
-
-
 def _documents(file: Path) -> Iterator[Document]:
-    with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as lines:
+    with open_text(file) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield _document(str(line), f"line {number} of {file}")
+                yield _document(line, f"line {number} of {file}")
 
 
 def _document(line: str, where: str) -> Document:

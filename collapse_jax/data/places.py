@@ -1,7 +1,10 @@
 """Where data that are not part of the package lie on a disk."""
 
+import gzip
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import TextIO, cast
 
 VARIABLE = "COLLAPSE_JAX_DATA"
 
@@ -36,3 +39,30 @@ def usual(path: str | Path) -> list[Path]:
         'mnist'
     """
     return [folder / path for folder in (named(), cache()) if folder is not None]
+
+
+def text_files(path: str | os.PathLike[str], suffixes: Collection[str]) -> list[Path]:
+    """The file, or the files of a folder in the order of their names, whose names end so, with ``.gz`` or without.
+
+    Example:
+        >>> text_files("/nowhere.txt", (".txt",))
+        []
+    """
+    path = Path(path)
+    there = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [file for file in there if file.is_file() and suffix(file) in suffixes]
+
+
+def suffix(file: Path) -> str:
+    """How a name ends but for ``.gz``.
+
+    Example:
+        >>> suffix(Path("stories.txt.gz"))
+        '.txt'
+    """
+    return Path(file.name.removesuffix(".gz")).suffix
+
+
+def open_text(file: Path) -> TextIO:
+    """The text of a file, compressed or not."""
+    return cast(TextIO, (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8"))

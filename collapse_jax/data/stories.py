@@ -1,6 +1,5 @@
 """Stories from files: plain text or JSON lines, compressed or not, one file or a folder of them."""
 
-import gzip
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from collapse_jax.data.places import open_text, suffix, text_files
 from collapse_jax.data.tokens import END
 
 SUFFIXES = (".txt", ".jsonl")
@@ -42,9 +42,8 @@ def read_stories(path: str | os.PathLike[str], *, field: str = "text", most: int
         Traceback (most recent call last):
         FileNotFoundError: no stories are at /nowhere.txt; it must be a .txt or .jsonl file, .gz or not, or a folder of them
     """
-    path = Path(path)
-    files = sorted(file for file in path.iterdir() if _kind(file)) if path.is_dir() else [path]
-    if not files or not all(file.is_file() and _kind(file) for file in files):
+    files = text_files(path, SUFFIXES)
+    if not files:
         raise FileNotFoundError(
             f"no stories are at {path}; it must be a .txt or .jsonl file, .gz or not, or a folder of them"
         )
@@ -115,15 +114,9 @@ def divided(stories: Sequence[str], held_out: int, seed: int) -> Divided:
     return Divided(shuffled[held_out:], shuffled[:held_out])
 
 
-def _kind(file: Path) -> str | None:
-    suffix = Path(file.name.removesuffix(".gz")).suffix
-    return suffix if suffix in SUFFIXES else None
-
-
 def _stories(file: Path, field: str) -> Iterator[str]:
-    opened = gzip.open if file.suffix == ".gz" else open
-    with opened(file, "rt", encoding="utf-8") as lines:
-        if _kind(file) == ".txt":
+    with open_text(file) as lines:
+        if suffix(file) == ".txt":
             text = lines.read()
             yield from text.split(END if END in text else "\n\n")
             return

@@ -1,13 +1,12 @@
 """A text as passages of equal length, each a prompt and its continuation."""
 
-import gzip
 import hashlib
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from collapse_jax.data.places import open_text, text_files
 from collapse_jax.data.story_world import StoryWorld
 from collapse_jax.data.tokens import Vocabulary, train_vocabulary
 from collapse_jax.networks.lesson import Lesson
@@ -86,17 +85,15 @@ def read_text(path: str | os.PathLike[str]) -> str:
         Traceback (most recent call last):
         FileNotFoundError: no text is at /nowhere.txt; it must be a .txt or .tokens file, .gz or not, or a folder of them
     """
-    path = Path(path)
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    files = [file for file in files if file.is_file() and Path(file.name.removesuffix(".gz")).suffix in SUFFIXES]
+    files = text_files(path, SUFFIXES)
     if not files:
         raise FileNotFoundError(
             f"no text is at {path}; it must be a .txt or .tokens file, .gz or not, or a folder of them"
         )
     texts = []
     for file in files:
-        with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as opened:
-            texts.append(str(opened.read()))
+        with open_text(file) as opened:
+            texts.append(opened.read())
     return "\n".join(texts)
 
 
